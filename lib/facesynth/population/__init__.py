@@ -1,0 +1,20 @@
+"""The book's own population of faces, in place of the paper's private scans.
+
+Geometry comes from MakeHuman's CC0 blend shapes, photometry from a model of skin, hair and eyes.
+"""
+
+from facesynth.population.expression import EXPRESSIONS
+from facesynth.population.identity import ANCESTRIES, GENDERS
+from facesynth.population.sampling import CacheError, Population, sample
+from facesynth.population.template import Template, template
+
+__all__ = [
+    "ANCESTRIES",
+    "EXPRESSIONS",
+    "GENDERS",
+    "CacheError",
+    "Population",
+    "Template",
+    "sample",
+    "template",
+]

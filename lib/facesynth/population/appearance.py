@@ -1,0 +1,182 @@
+"""What a face's photometry depends on besides its shape: pigments, hair, eyes, marks of age.
+
+`sample_appearance` draws an `Appearance` given the labels that also shape the geometry (gender,
+ancestry, age, weight, muscle). Beyond these labels appearance is independent of shape.
+
+Skin pigments are set so that the average faces have the colours measured by Xiao et al. 2017 and
+Alaluf et al. 2002. The other numbers were chosen by eye.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+# Linear RGB of the irises that occur, light to dark.
+IRIS_COLOURS = {
+    "blue": (0.130, 0.185, 0.250),
+    "green": (0.150, 0.175, 0.100),
+    "hazel": (0.170, 0.115, 0.055),
+    "brown": (0.130, 0.065, 0.030),
+    "dark": (0.045, 0.022, 0.013),
+}
+# Melanin of Caucasian hair, from blond to black, and how often: fractions of black hair's.
+_HAIR_MELANIN = (0.12, 0.30, 0.50, 0.70, 0.85)
+_HAIR_SHARE = (0.15, 0.22, 0.28, 0.22, 0.13)
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """One subject's appearance. "Log units" are natural logarithms of a pigment's concentration."""
+
+    # Skin
+    melanin: float  # volume fraction of melanosomes in the epidermis, away from the sun
+    blood: float  # volume fraction of blood in the dermis
+    tan: float  # log units of melanin that the sun has added, most on forehead and nose
+    cheek_flush: float  # log units of blood
+    nose_flush: float  # log units of blood
+    under_eye: float  # strength of the rings under the eyes, 0 to about 1
+    mottling: float  # contrast of blotches in colour, 1 on light skin
+    freckles: float  # 0 to about 1.3
+    age_spots: float  # 0 to about 0.7
+    moles: int  # number
+    wrinkles: float  # 0 (none) to about 1.6
+    pores: float  # depth, 1 is common
+    lid_crease: float  # darkness of the crease above the eye, 0 to 0.55
+    # Lips
+    lip_melanin: float  # log units against the skin's
+    lip_blood: float  # volume fraction
+    makeup: float  # strength of lipstick and mascara, 0 to about 1
+    # Hair
+    hair_melanin: float  # fraction of black hair's
+    hair_red: float  # pheomelanin, 0 to about 0.5
+    grey: float  # share of hairs that have turned grey
+    brow_thickness: float  # against the average
+    brow_density: float  # against the average
+    brow_height: float  # mm above the average
+    brow_arch: float  # 0 (straight) to about 1.8
+    brow_length: float  # against the average
+    brow_tilt: float  # mm that the outer end lies higher than the average
+    lashes: float  # length against the average
+    stubble: float  # density of a shaven beard's hairs, 0 to 1
+    beard: float  # density of a grown beard's hairs, 0 to 1
+    moustache: float  # density of its hairs, 0 to 1
+    hairline: float  # mm above the average
+    # Eyes
+    iris: str  # a key of IRIS_COLOURS
+    iris_shade: float  # factor of the iris' colour
+    iris_radius: float  # mm
+
+
+def sample_appearance(
+    rng: np.random.Generator,
+    gender: float,
+    ancestry: ArrayLike,
+    age: float,
+    weight: float = 0.5,
+    muscle: float = 0.5,
+) -> Appearance:
+    """Draw an appearance for the given labels.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of everything that the labels leave open.
+    gender : float in [0, 1]
+        0 is female, 1 male; beards grow above 0.5.
+    ancestry : (3,) array
+        Shares of African, Asian and Caucasian ancestry, adding up to 1.
+    age : float
+        Years, 18 to 75.
+    weight, muscle : float in [0, 1]
+        0.5 is the average.
+
+    Raises
+    ------
+    ValueError
+        If the ancestry is not three shares adding up to 1, or a value is out of its range.
+    """
+    african, asian, caucasian = _check_labels(gender, ancestry, age, weight, muscle)
+    male = float(gender)
+
+    def normal(mean: float, deviation: float, least: float = -np.inf) -> float:
+        return float(max(least, rng.normal(mean, deviation)))
+
+    tan = normal(0.12, 0.20, 0)
+    log_melanin = african * np.log(0.22) + asian * np.log(0.040) + caucasian * np.log(0.024)
+    log_blood = african * np.log(0.012) + (1 - african) * np.log(0.0175)
+    hair_melanin = _hair_melanin(rng, caucasian)
+    grey = float(np.clip(rng.normal((age - 46) / 30, 0.25), 0, 1))
+    beard_kind, beard_density = rng.random(), rng.uniform(0.55, 1.0)
+    grows_beard = gender > 0.5
+    return Appearance(
+        melanin=float(np.exp(log_melanin + normal(0.08 * male, 0.30))),
+        blood=float(np.exp(log_blood + normal(0.10 * male + 0.3 * (weight - 0.5), 0.18))),
+        tan=tan,
+        cheek_flush=normal(0.42 + 0.4 * (weight - 0.5) + 0.1 * (1 - male), 0.20, 0),
+        nose_flush=normal(0.36 + 0.006 * max(0.0, age - 40), 0.18, 0),
+        under_eye=normal(0.28 + 0.004 * max(0.0, age - 30) + 0.07 * asian, 0.15, 0),
+        mottling=1 - 0.4 * african,
+        freckles=normal(-0.3, 0.8, 0) * caucasian * 1.2 * float(np.exp(-0.02 * (age - 20))),
+        age_spots=max(0.0, (age - 45) / 30) * rng.random() * (caucasian + 0.3 * asian) * 0.7,
+        moles=int(rng.poisson(3)),
+        wrinkles=float(np.clip((age - 28) / 40, 0, 1.3) * normal(1, 0.25, 0)),
+        pores=0.6 + 0.5 * rng.random() + 0.3 * male,
+        lid_crease=0.55 * (1 - 0.6 * asian),
+        lip_melanin=normal(0.25 - 0.35 * (1 - african) * (1 - male), 0.18),
+        lip_blood=float(np.exp(np.log(0.060 - 0.010 * african) + normal(0.1 * (1 - male), 0.2))),
+        makeup=normal(0.1, 0.5, 0) * float(not grows_beard),
+        hair_melanin=hair_melanin,
+        hair_red=normal(-0.1, 0.25, 0) * caucasian,
+        grey=grey,
+        brow_thickness=normal(0.80 + 0.35 * male + 0.15 * (muscle - 0.5), 0.18, 0.45),
+        brow_density=float(
+            np.clip(rng.normal(0.8 + 0.25 * male - 0.004 * max(0, age - 50), 0.15), 0.4, 1.3)
+        ),
+        brow_height=normal(0, 1.5),
+        brow_arch=normal(0.5 + 0.6 * (1 - male), 0.30, 0),
+        brow_length=normal(1, 0.06),
+        brow_tilt=normal(0, 1.5),
+        lashes=normal(0.8 + 0.35 * (1 - male), 0.12, 0.4),
+        stubble=grows_beard * float(np.clip(rng.normal(0.45 - 0.2 * asian, 0.22), 0.03, 1)),
+        beard=grows_beard * beard_density * (beard_kind < 0.22),
+        moustache=grows_beard * beard_density * (beard_kind < 0.28),
+        hairline=normal(0, 3) + 12 * male * max(0.0, (age - 35) / 40) * rng.random(),
+        iris=_iris(rng, african, asian, caucasian),
+        iris_shade=float(np.exp(rng.normal(0, 0.2))),
+        iris_radius=normal(5.8, 0.12),
+    )
+
+
+def _check_labels(
+    gender: float, ancestry: ArrayLike, age: float, weight: float, muscle: float
+) -> tuple[float, float, float]:
+    shares = np.asarray(ancestry, dtype=float)
+    if shares.shape != (3,) or not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6:
+        raise ValueError(
+            "ancestry must be the shares of African, Asian and Caucasian ancestry, three numbers "
+            f"of at least 0 that add up to 1, not {ancestry!r}"
+        )
+    for name, value in (("gender", gender), ("weight", weight), ("muscle", muscle)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must lie in [0, 1], not {value}")
+    if not 18 <= age <= 100:
+        raise ValueError(f"age must lie between 18 and 100 years, not {age}: adults only")
+    african, asian, caucasian = shares.tolist()
+    return african, asian, caucasian
+
+
+def _hair_melanin(rng: np.random.Generator, caucasian: float) -> float:
+    melanin = 0.9 * (1 - caucasian) + caucasian * rng.choice(_HAIR_MELANIN, p=_HAIR_SHARE)
+    return float(np.clip(melanin + rng.normal(0, 0.05), 0.07, 1))
+
+
+def _iris(rng: np.random.Generator, african: float, asian: float, caucasian: float) -> str:
+    shares = {
+        "blue": 0.30 * caucasian,
+        "green": 0.12 * caucasian,
+        "hazel": 0.18 * caucasian,
+        "brown": 0.25 * caucasian + 0.15 * asian + 0.08 * african,
+        "dark": 0.15 * caucasian + 0.85 * asian + 0.92 * african,
+    }
+    return str(rng.choice(list(shares), p=list(shares.values())))

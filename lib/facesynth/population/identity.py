@@ -1,0 +1,230 @@
+"""Who the subjects are: labels and local shape, drawn until the face is one that could be."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from facesynth.population import targets
+from facesynth.population.plausibility import acceptable
+from facesynth.population.shape import Weights, shape_model
+from facesynth.population.template import template
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+GENDERS = ("female", "male")
+ANCESTRIES = targets.ANCESTRIES
+N_CELLS = len(GENDERS) * len(ANCESTRIES)  # of gender and ancestry; every six subjects fill them
+YOUNGEST, OLDEST = 18.0, 75.0  # years
+MAX_ATTEMPTS = 50
+
+# Standard deviation of each local axis: by group, then a factor by what the axis' name contains.
+# Chosen so that faces stay plausible; larger ones soon look like nobody.
+GROUP_SIGMA = {
+    "head": 0.16,
+    "nose": 0.30,
+    "mouth": 0.28,
+    "eyes": 0.28,
+    "chin": 0.30,
+    "cheek": 0.35,
+    "forehead": 0.35,
+    "eyebrows": 0.35,
+    "neck": 0.30,
+}
+AXIS_FACTOR = {
+    "@eye-trans": 0.7,
+    "trans": 0.55,
+    "scale-vert": 0.6,
+    "epicanthus": 0.6,
+    "laugh-lines": 0.5,
+    "cleft": 0.6,
+    "jaw-drop": 0.5,
+    "nubian": 0.5,
+    "@eye-push": 0.5,
+    "@eye-scale": 0.6,
+    "angles": 0.6,
+    "greek": 0.6,
+    "hump": 0.7,
+    "temple": 0.7,
+    "height": 0.8,
+    "head-scale": 0.7,
+    "dimples": 0.5,
+    "philtrum": 0.8,
+    "volume": 0.9,
+    "septum": 0.5,
+    "nose-base": 0.6,
+    "nose-point": 0.7,
+    "lip-middle": 0.5,
+    "lip-ext": 0.5,
+    "nose-curve": 0.8,
+    "nose-compression": 0.7,
+    "cupidsbow": 0.8,
+    "mouth-scale-depth": 0.6,
+}
+ASYMMETRY_SIGMA = 0.16
+MAX_DEVIATION = 2.3  # standard deviations at which a local axis is cut off
+
+
+@dataclass(frozen=True)
+class Identities:
+    """Traits of n subjects; all that is random about their neutral geometry."""
+
+    gender: Ints  # (n,) index into GENDERS
+    ancestry: Ints  # (n,) index into ANCESTRIES, that of the largest share
+    age: Floats  # (n,) years
+    shares: Floats  # (n, 3) mixture of ancestries, rows sum to 1
+    masculinity: Floats  # (n,) 0 to 1, near 0 for women and near 1 for men
+    weight: Floats  # (n,) 0 to 1
+    muscle: Floats  # (n,) 0 to 1
+    local: Floats  # (n, 89) coefficients of the local axes
+    asymmetry: Floats  # (n, 23)
+
+    def __len__(self) -> int:
+        return len(self.age)
+
+    def __getitem__(self, subjects: slice) -> "Identities":
+        columns = dataclasses.fields(self)
+        return Identities(**{f.name: getattr(self, f.name)[subjects] for f in columns})
+
+    def weights(self) -> Weights:
+        """Target weights (n, t) of the neutral faces."""
+        age = targets.years_to_age(self.age)
+        macro = targets.macro_weights(self.masculinity, age, self.shares, self.muscle, self.weight)
+        local = targets.local_weights(self.local)
+        return macro + local + targets.asymmetry_weights(self.asymmetry)
+
+
+def sample_identities(n: int, seed: int, first: int = 0) -> Identities:
+    """Draw subjects first to first + n - 1, balanced in gender and ancestry within every six.
+
+    Subject i depends on the seed and on i only.
+
+    Raises ValueError for a negative n or seed, and RuntimeError where no acceptable face was found
+    for a subject (which the rule's ranges make practically impossible).
+    """
+    if min(n, seed, first) < 0:
+        raise ValueError(f"n, seed and first must not be negative, got {n}, {seed}, {first}")
+    drawn = [_draw(seed, first + i, attempt=0) for i in range(n)]
+    pending = np.arange(n)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        if not pending.size:
+            return _stack(drawn)
+        faces = neutral_geometry(_stack([drawn[i] for i in pending]))
+        pending = pending[~acceptable(faces)]
+        for i in pending:
+            drawn[i] = _draw(seed, first + int(i), attempt)
+    raise RuntimeError(f"no plausible face for subjects {pending[:5]} in {MAX_ATTEMPTS} attempts")
+
+
+def neutral_geometry(identities: Identities) -> Floats:
+    """Neutral faces (n, m, 3) in mm, each moved rigidly onto the template."""
+    model = shape_model()
+    faces = model.surface(model.neutral(identities.weights()))
+    rotation, centre = _onto_template(faces)
+    return (faces - centre) @ rotation + template().vertices.mean(0)
+
+
+def geometry(identities: Identities, actions: Weights) -> Floats:
+    """Faces (n, e, m, 3) in mm with facial actions, given as target weights (n, e, t).
+
+    Each subject is moved rigidly onto the template by its neutral face, expressions with it.
+    """
+    model = shape_model()
+    neutral = model.neutral(identities.weights())
+    rotation, centre = _onto_template(model.surface(neutral))
+    origin = template().vertices.mean(0)
+    expressive = [model.expressive(neutral, action) for action in actions.swapaxes(0, 1)]
+    faces = [(model.surface(points) - centre) @ rotation + origin for points in expressive]
+    return np.stack(faces, axis=1)
+
+
+def _onto_template(faces: Floats) -> tuple[Floats, Floats]:
+    """Rotations (n, 3, 3), to be applied from the right, and centres (n, 1, 3) (Kabsch 1976)."""
+    centre = faces.mean(1, keepdims=True)
+    still = template().vertices - template().vertices.mean(0)
+    u, _, vt = np.linalg.svd((faces - centre).transpose(0, 2, 1) @ still)
+    reflected = np.linalg.det(u @ vt) < 0
+    u[reflected, :, -1] *= -1
+    return u @ vt, centre
+
+
+def _draw(seed: int, i: int, attempt: int) -> Identities:
+    """One subject, as arrays of length 1."""
+    # a block of six subjects holds each pair of gender and ancestry once, in random order
+    block = np.random.default_rng([seed, 0, i // N_CELLS]).permutation(N_CELLS)
+    gender, ancestry = divmod(int(block[i % N_CELLS]), len(ANCESTRIES))
+    rng = np.random.default_rng([seed, 1, i, attempt])
+    masculinity = np.clip((0.93 if gender else 0.07) + rng.normal(0, 0.08), 0, 1)
+    shares = rng.dirichlet(0.25 + 4.0 * np.eye(3)[ancestry])
+    while shares.argmax() != ancestry:
+        shares = rng.dirichlet(0.25 + 4.0 * np.eye(3)[ancestry])
+    age = np.clip(YOUNGEST + rng.gamma(2.2, 10.5), YOUNGEST, OLDEST)
+    weight = np.clip(rng.normal(0.5 + 0.0015 * (age - 35), 0.17), 0.05, 0.97)
+    muscle = np.clip(rng.normal(0.5 + 0.1 * (gender - 0.5), 0.14), 0.1, 0.9)
+    names = list(targets.local_axes())
+    z = np.clip(rng.normal(size=len(names)), -MAX_DEVIATION, MAX_DEVIATION)
+    z += _label_shift(names, shares - 1 / 3, masculinity - 0.5, age, weight - 0.5)
+    asymmetry = rng.normal(0, ASYMMETRY_SIGMA, len(targets.asymmetry_axes()))
+    return Identities(
+        gender=np.array([gender]),
+        ancestry=np.array([ancestry]),
+        age=np.array([age]),
+        shares=shares[None],
+        masculinity=np.array([masculinity]),
+        weight=np.array([weight]),
+        muscle=np.array([muscle]),
+        local=(z * _sigma(names))[None],
+        asymmetry=asymmetry[None],
+    )
+
+
+def _sigma(names: list[str]) -> Floats:
+    """Standard deviations of local axes."""
+    return np.array(
+        [
+            GROUP_SIGMA[name.split("/")[0]]
+            * np.prod([f for part, f in AXIS_FACTOR.items() if part in name])
+            for name in names
+        ]
+    )
+
+
+def _label_shift(
+    names: list[str], shares: Floats, male: float, age: float, weight: float
+) -> Floats:
+    """Shift (a,) of local axes, in standard deviations, that goes with the labels.
+
+    It comes on top of what the macro targets do, and is weak against the axes' own spread.
+    """
+    african, asian, caucasian = shares
+    decades = (age - 40) / 20
+    shifts = {
+        ("nose-scale-horiz", "nose-flaring", "nostrils-width"): (
+            0.8 * african + 0.2 * asian - 0.4 * caucasian
+        ),
+        ("lip-volume", "lip-height"): 0.9 * african - 0.4 * caucasian,
+        ("epicanthus",): -1.2 * asian,
+        ("eye-height",): -0.5 * asian,
+        ("nose-scale-depth", "nose-hump", "nose-greek"): (
+            0.7 * caucasian - 0.4 * asian - 0.2 * african
+        ),
+        ("chin-bones", "chin-width"): 0.5 * male,
+        ("eye-bag",): 0.6 * decades,
+        ("laugh-lines",): -0.5 * decades,
+        ("head-fat", "cheek-volume", "neck-double"): 2.0 * weight,
+    }
+    total = np.zeros(len(names))
+    for parts, shift in shifts.items():
+        total += [shift * any(part in name for part in parts) for name in names]
+    return total
+
+
+def _stack(drawn: list[Identities]) -> Identities:
+    first = drawn or [_draw(0, 0, 0)]  # gives the columns' types where no subject was asked for
+    columns = {
+        f.name: np.concatenate([getattr(d, f.name) for d in first])[: len(drawn)]
+        for f in dataclasses.fields(Identities)
+    }
+    return Identities(**columns)

@@ -1,0 +1,105 @@
+"""Which faces are accepted: those with people's proportions, whose skin does not cross itself."""
+
+import functools
+
+import numpy as np
+import numpy.typing as npt
+from igl.copyleft.cgal import remesh_self_intersections
+from scipy.spatial import cKDTree
+
+from facesynth.population.template import template
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+# A face is rejected when a proportion between its landmarks (dlib's numbers) leaves the range of
+# the mean plus and minus two standard deviations over 1,200 subjects drawn without this rule. No
+# axis alone makes a face odd; close-set eyes on a narrow nose, both of them far out, do.
+PROPORTIONS: dict[str, tuple[tuple[int, int], tuple[int, int], float, float]] = {
+    "between the eyes / eye width": ((39, 42), (36, 39), 1.10, 1.92),
+    "nose width / between the eyes": ((31, 35), (39, 42), 0.37, 1.05),
+    "mouth width / nose width": ((48, 54), (31, 35), 1.00, 2.55),
+    "mouth width / between the eyes' middles": ((48, 54), (37, 44), 0.54, 0.76),
+    "nose length / face height": ((27, 33), (27, 57), 0.54, 0.67),
+    "upper lip height / mouth width": ((33, 51), (48, 54), 0.15, 0.38),
+}
+SHARPEST_FOLD = (
+    -0.8
+)  # cosine between the normals of adjacent triangles; skin that crosses folds more
+LIP_SURROUNDINGS = 8.0  # mm around the mouth where a neutral face could cross itself
+
+
+def acceptable(faces: Floats) -> Bools:
+    """Whether each of the neutral faces (n, m, 3) can be a subject: (n,)."""
+    accepted = plausible(faces) & ~folded(faces)
+    # the costly check last, and only near the mouth: where skin does not fold, lips alone can meet
+    vertices, triangles = _lip_surface()
+    accepted[accepted] = ~crosses(faces[accepted][:, vertices], triangles)
+    return accepted
+
+
+def proportions(faces: Floats) -> dict[str, Floats]:
+    """The proportions of `PROPORTIONS` of faces (n, m, 3): name -> (n,)."""
+    points = faces[:, template().landmarks]
+
+    def length(pair: tuple[int, int]) -> Floats:
+        a, b = (points[:, k - 17] for k in pair)  # dlib's numbers less the jaw's 17
+        return np.linalg.norm(a - b, axis=1)
+
+    return {name: length(a) / length(b) for name, (a, b, _, _) in PROPORTIONS.items()}
+
+
+def plausible(faces: Floats) -> npt.NDArray[np.bool_]:
+    """Whether each of the faces (n, m, 3) has all its proportions within their ranges: (n,)."""
+    measured = proportions(faces)
+    within = [
+        (measured[name] >= low) & (measured[name] <= high)
+        for name, (_, _, low, high) in PROPORTIONS.items()
+    ]
+    return np.all(within, axis=0)
+
+
+def folded(faces: Floats) -> Bools:
+    """Whether the skin of each of the faces (n, m, 3) is folded back on itself somewhere: (n,)."""
+    triangles, pairs = template().faces, _skin_pairs()
+    sharpest = []
+    for face in faces:
+        a, b, c = (face[triangles[:, k]] for k in range(3))
+        normals = np.cross(b - a, c - a)
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        sharpest.append((normals[pairs[:, 0]] * normals[pairs[:, 1]]).sum(1).min())
+    return np.array(sharpest) < SHARPEST_FOLD
+
+
+def crosses(faces: Floats, triangles: Ints | None = None) -> Bools:
+    """Whether each of the faces (n, m, 3) passes through itself: (n,). The template's triangles."""
+    triangles = template().faces if triangles is None else triangles
+    found = [
+        remesh_self_intersections(np.ascontiguousarray(face), triangles, True, True)[2]
+        for face in faces.astype(np.float64)
+    ]
+    return np.array([len(pairs) > 0 for pairs in found], dtype=bool)
+
+
+@functools.cache
+def _skin_pairs() -> Ints:
+    """(p, 2) adjacent triangles of the template, but for the surface between the lips."""
+    face = template()
+    edges = np.sort(face.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    order = np.lexsort(edges.T)
+    owner = order // 3
+    shared = (edges[order][1:] == edges[order][:-1]).all(1)
+    pairs = np.c_[owner[:-1][shared], owner[1:][shared]]
+    outside = face.regions["mouth"][face.faces].max(1) == 0
+    return pairs[outside[pairs].all(1)]
+
+
+@functools.cache
+def _lip_surface() -> tuple[Ints, Ints]:
+    """Vertices (k,) near the mouth, and triangles between them as indices into these."""
+    face = template()
+    lips = np.r_[face.curves["upper_lip"], face.curves["lower_lip"]]
+    near = cKDTree(face.vertices[lips]).query(face.vertices)[0] < LIP_SURROUNDINGS
+    vertices, triangles = np.unique(face.faces[near[face.faces].all(1)], return_inverse=True)
+    return vertices, triangles.reshape(-1, 3)

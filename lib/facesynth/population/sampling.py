@@ -1,0 +1,224 @@
+"""Drawing a population: in parallel, cached, resumable, and the same whatever the workers."""
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import random
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+import pooch
+from tqdm.auto import tqdm
+
+from facesynth import colour
+from facesynth.population.appearance import sample_appearance
+from facesynth.population.expression import sample_expressions
+from facesynth.population.identity import (
+    ANCESTRIES,
+    GENDERS,
+    Identities,
+    neutral_geometry,
+    sample_identities,
+)
+from facesynth.population.photometry import Photometry
+from facesynth.population.template import template
+
+CHUNK = 20  # subjects in a file of the cache
+LABELS = np.dtype([("gender", "U6"), ("ancestry", "U9"), ("age", "f4")])
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+
+class CacheError(OSError):
+    """The population's cache could not be written."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """n subjects. Images are sRGB as in a file; `facesynth.colour` makes them linear."""
+
+    geometry: npt.NDArray[np.float32]  # (n, m, 3) mm, neutral, moved rigidly onto the template
+    labels: npt.NDArray[np.void]  # (n,) fields gender, ancestry, age (years)
+    textures: npt.NDArray[np.uint8] | None  # (n, R, R, 3) sRGB, of the neutral faces
+    expressions: npt.NDArray[np.float32] | None  # (n, e, m, 3) mm, as `EXPRESSIONS` orders them
+    amplitudes: npt.NDArray[np.float32] | None  # (n, e) of the expressions, 0 for neutral
+
+    def __len__(self) -> int:
+        return len(self.geometry)
+
+
+def sample(
+    n: int,
+    seed: int = 0,
+    *,
+    resolution: int | None = None,
+    expressions: bool = False,
+    n_jobs: int = -1,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> Population:
+    """Draw n subjects.
+
+    Subject i depends on the seed and on i only: neither on n nor on the number of workers.
+
+    n            subjects; each six of them hold both genders and the three ancestries evenly
+    seed         non-negative
+    resolution   pixels along the side of the textures, 64 to 1024; None for geometry alone
+    expressions  whether to make the expressions of `EXPRESSIONS` too
+    n_jobs       worker processes, as in joblib (-1: one for each core)
+    cache        folder of finished subjects; by default `FACESYNTH_CACHE` or the user's cache. A
+                 run that was stopped goes on where it was. The code that made a file is part of its
+                 name, so a changed recipe never meets old faces.
+    progress     whether to show a bar
+
+    Raises ValueError for a negative n or seed or an impossible resolution, and CacheError when the
+    cache cannot be written (a full disk, say); what was finished before stays.
+    """
+    if resolution is not None and not 64 <= resolution <= 1024:
+        raise ValueError(f"resolution must lie between 64 and 1024, got {resolution}")
+    if n < 0 or seed < 0:
+        raise ValueError(f"n and seed must not be negative, got n={n}, seed={seed}")
+    folder = _folder(cache) / _key(seed, resolution, expressions)
+    starts = range(0, n, CHUNK)
+    paths = {s: folder / f"{s:06d}_{min(CHUNK, n - s)}.npz" for s in starts}
+    missing = [s for s in starts if not paths[s].exists()]
+    # processes that draw the same population at the same time share the work: each goes its own
+    # way through the chunks, and leaves out those that are there when it comes to them
+    random.Random(os.getpid()).shuffle(missing)
+    jobs = (
+        joblib.delayed(_make)(paths[s], s, min(CHUNK, n - s), seed, resolution, expressions)
+        for s in missing
+    )
+    workers = 1 if len(missing) == 1 else n_jobs
+    parallel = joblib.Parallel(workers, return_as="generator_unordered", batch_size=1)
+    with tqdm(total=n, unit="face", desc="population", disable=not progress) as bar:
+        bar.update(n - sum(min(CHUNK, n - s) for s in missing))
+        for made in parallel(jobs) if missing else ():
+            bar.update(made)
+    chunks = [_load(paths[s], s, min(CHUNK, n - s), seed, resolution, expressions) for s in starts]
+    return _join(chunks or [_empty(resolution, expressions)])
+
+
+def _make(
+    path: Path, first: int, n: int, seed: int, resolution: int | None, expressions: bool
+) -> int:
+    """Draw subjects first to first + n - 1 into a file, unless it is there; return n."""
+    if not path.exists():
+        _save(path, _draw(first, n, seed, resolution, expressions))
+    return n
+
+
+def _draw(first: int, n: int, seed: int, resolution: int | None, expressions: bool) -> Arrays:
+    identities = sample_identities(n, seed, first)
+    geometry = neutral_geometry(identities).astype(np.float32)
+    arrays: Arrays = {"geometry": geometry, "labels": _labels(identities)}
+    if expressions:
+        faces, amplitudes = sample_expressions(identities, seed, first)
+        arrays["expressions"] = faces.astype(np.float32)
+        arrays["amplitudes"] = amplitudes.astype(np.float32)
+    if resolution is not None:
+        arrays["textures"] = np.array(
+            [
+                _paint(resolution, identities, i, face, [seed, 3, first + i])
+                for i, face in enumerate(geometry)
+            ]
+        )
+    return arrays
+
+
+def _paint(
+    resolution: int, identities: Identities, i: int, face: npt.NDArray[np.float32], seed: list[int]
+) -> npt.NDArray[np.uint8]:
+    appearance = sample_appearance(
+        np.random.default_rng([*seed, 0]),
+        float(identities.gender[i]),
+        identities.shares[i],
+        float(identities.age[i]),
+        float(identities.weight[i]),
+        float(identities.muscle[i]),
+    )
+    rng = np.random.default_rng([*seed, 1])
+    return colour.to_uint8(_photometry(resolution).paint(appearance, face, rng))
+
+
+@functools.cache
+def _photometry(resolution: int) -> Photometry:
+    return Photometry(template(), resolution)
+
+
+def _labels(identities: Identities) -> npt.NDArray[np.void]:
+    labels = np.empty(len(identities), dtype=LABELS)
+    labels["gender"] = np.array(GENDERS)[identities.gender]
+    labels["ancestry"] = np.array(ANCESTRIES)[identities.ancestry]
+    labels["age"] = identities.age
+    return labels
+
+
+def _folder(cache: str | os.PathLike[str] | None) -> Path:
+    if cache is not None:
+        return Path(cache)
+    return Path(os.environ.get("FACESYNTH_CACHE") or pooch.os_cache("facesynth")) / "population"
+
+
+def _key(seed: int, resolution: int | None, expressions: bool) -> str:
+    """Name of a folder that holds what these arguments and this very code make."""
+    digest = hashlib.sha256(f"{seed} {resolution} {expressions} {CHUNK}".encode())
+    package = Path(__file__).parents[1]
+    sources = sorted([*package.glob("population/*.py"), *package.glob("*mapping.py")])
+    for source in [*sources, package / "colour.py", package / "mesh.py"]:
+        digest.update(source.read_bytes())
+    for name in ("anny", "numpy", "scipy", "embreex", "libigl"):
+        digest.update(f"{name} {importlib.metadata.version(name)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _save(path: Path, arrays: Arrays) -> None:
+    """Write beside and rename, so that a file is whole or not there."""
+    beside = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise CacheError(
+            f"could not write {path}: {error}; free some space, or name another folder by the "
+            "argument `cache` or the variable FACESYNTH_CACHE, and run again: what was finished "
+            "is kept"
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _load(
+    path: Path, first: int, n: int, seed: int, resolution: int | None, expressions: bool
+) -> Arrays:
+    """Read a chunk; one that is damaged is drawn again."""
+    try:
+        return _read(path)
+    except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile):
+        path.unlink(missing_ok=True)
+        _make(path, first, n, seed, resolution, expressions)
+        return _read(path)
+
+
+def _read(path: Path) -> Arrays:
+    # opened here: numpy leaves a damaged file open
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _empty(resolution: int | None, expressions: bool) -> Arrays:
+    one = _draw(0, 1, 0, resolution, expressions)
+    return {name: array[:0] for name, array in one.items()}
+
+
+def _join(chunks: list[Arrays]) -> Population:
+    joined = {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
+    names = ("geometry", "labels", "textures", "expressions", "amplitudes")
+    return Population(**{name: joined.get(name) for name in names})  # type: ignore[arg-type]

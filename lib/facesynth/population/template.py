@@ -1,0 +1,166 @@
+"""The template: the mean neutral face, with regions, landmarks and named curves on it."""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from facesynth import mesh
+from facesynth.population import makehuman
+from facesynth.population.shape import shape_model
+from facesynth.population.targets import mean_weights
+from facesynth.population.topology import topology
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+# Where the landmarks of the right half (x < 0) lie on the template, x and y in mm; the surface
+# gives z. iBUG's numbers (from 0): those of a pair are mirrored, the rest lie on the midline.
+BROW = [(-51, 36), (-44, 42), (-35, 44.5), (-25, 43), (-14.5, 39)]  # 17-21, mirrored 26-22
+NOSE_BRIDGE = [25.0, 15.0, 5.0]  # 27-29, y on the midline; 30 is the tip
+NOSE_BASE = [(-12.5, -17), (-6.5, -19.5)]  # 31-32, mirrored 35-34
+SUBNASALE = -21.5  # 33, y on the midline
+NOSE_TARGETS = ("nose/nose-volume-incr", "nose/nose-scale-depth-incr", "nose/nose-flaring-incr")
+
+
+@dataclass(frozen=True)
+class Template:
+    """Mean neutral face (m vertices), exactly mirror-symmetric, of disk topology.
+
+    vertices    (m, 3) mm, y up, z towards the viewer, centred
+    faces       (f, 3) triangles, counter-clockwise from outside
+    mirror      (m,) index of each vertex's mirror image in the plane x = 0
+    boundary    (b,) boundary loop, counter-clockwise, from the chin's midline vertex
+    regions     name -> (m,) membership in [0, 1]: left_eye, right_eye (what is seen of the balls),
+                mouth (the surface between the lips), lips, nose, eyes (both, with lids)
+    landmarks   (43,) vertices: dlib's 68 without the jaw and the inner lips, in their order
+    curves      name -> (k,) vertices: left_upper_lid, left_lower_lid, right_…, from the inner to
+                the outer corner; upper_lip, lower_lip from the right corner to the left one
+    """
+
+    vertices: Floats
+    faces: Ints
+    mirror: Ints
+    boundary: Ints
+    regions: dict[str, Floats]
+    landmarks: Ints
+    curves: dict[str, Ints]
+
+
+@functools.cache
+def template() -> Template:
+    """The template (made once in a process, in about three seconds)."""
+    top, model = topology(), shape_model()
+    vertices = model.surface(model.neutral(mean_weights()))[0]
+    flip = np.array([-1.0, 1.0, 1.0])
+    vertices = 0.5 * (vertices + vertices[top.fine_mirror] * flip)  # rounding errors go
+    vertices[:, 1:] -= vertices[:, 1:].mean(0)
+    boundary = mesh.check_disk(vertices, top.faces)
+    chin = min(boundary[np.abs(vertices[boundary, 0]) < 1e-9], key=lambda v: vertices[v, 1])
+    curves = _curves()
+    regions = _regions(vertices)
+    return Template(
+        vertices=vertices,
+        faces=top.faces,
+        mirror=top.fine_mirror,
+        boundary=np.roll(boundary, -int(np.flatnonzero(boundary == chin)[0])),
+        regions=regions,
+        landmarks=_landmarks(vertices, regions["lips"], curves, top.fine_mirror),
+        curves=curves,
+    )
+
+
+def _curves() -> dict[str, Ints]:
+    # a coarse vertex keeps its number in the subdivided mesh
+    model = shape_model()
+    curves = {"upper_lip": model.mouth.upper[0], "lower_lip": model.mouth.lower[0]}
+    for side, eye in model.eyes.items():
+        curves[f"{side}_upper_lid"] = eye.upper[0]
+        curves[f"{side}_lower_lid"] = eye.lower[0]
+    return curves
+
+
+def _regions(vertices: Floats) -> dict[str, Floats]:
+    """Memberships, from the coarse mesh by the same subdivision as positions."""
+    top, model = topology(), shape_model()
+    n, b = len(top.mirror), len(top.base)
+
+    def patch(members: Ints) -> Floats:
+        return np.clip(top.subdivision @ np.isin(np.arange(n), members).astype(float), 0, 1)
+
+    lips = np.zeros(n)
+    lips[:b] = makehuman.mask_at("mpfb2/textures/mpfb_lips.jpg", _texture_coordinates())[:, 0]
+    lips[np.r_[top.upper_lip, top.lower_lip]] = 1.0
+    lips = 0.5 * (lips + lips[top.mirror])
+    nose = np.zeros(n)
+    for name in NOSE_TARGETS:  # what they move is the nose
+        moved = np.linalg.norm(model.targets[model.row(name)].reshape(-1, 3)[:b], axis=1)
+        nose[:b] = np.maximum(nose[:b], np.clip(2.5 * moved / moved.max(), 0, 1))
+    eyes = np.zeros(len(vertices))
+    for lid in top.lids.values():
+        distance = cKDTree(vertices[lid]).query(vertices)[0]
+        eyes = np.maximum(eyes, np.clip(1.5 - distance / 8.0, 0, 1))  # fades from 4 to 12 mm
+    left, right = patch(top.eye_rings["left"]), patch(top.eye_rings["right"])
+    return {
+        "left_eye": left,
+        "right_eye": right,
+        "mouth": patch(top.mouth_rows),
+        "lips": np.clip(top.subdivision @ lips, 0, 1),
+        "nose": np.clip(top.subdivision @ (0.5 * (nose + nose[top.mirror])), 0, 1),
+        "eyes": np.maximum(eyes, np.maximum(left, right)),
+    }
+
+
+def _texture_coordinates() -> Floats:
+    """MakeHuman's texture coordinates (b, 2) of the coarse vertices."""
+    _, uv, polygons, uv_polygons = makehuman.base_mesh()
+    of_vertex = np.zeros((makehuman.N_VERTICES, 2))
+    of_vertex[np.array(polygons).ravel()] = uv[np.array(uv_polygons).ravel()]
+    return of_vertex[topology().base]
+
+
+def _landmarks(vertices: Floats, lips: Floats, curves: dict[str, Ints], mirror: Ints) -> Ints:
+    """The 43 landmarks, in the order of dlib's 68; the right half first, as there."""
+
+    def nearest(x: float, y: float) -> int:
+        distance = np.hypot(vertices[:, 0] - x, vertices[:, 1] - y)
+        distance[vertices[:, 2] < 0] = np.inf  # not on the far side of the rim
+        return int(distance.argmin())
+
+    def midline(y: float) -> int:
+        on_it = np.flatnonzero((np.abs(vertices[:, 0]) < 1e-9) & (vertices[:, 2] > 0))
+        return int(on_it[np.abs(vertices[on_it, 1] - y).argmin()])
+
+    def mirrored(right: list[int]) -> list[int]:
+        return [int(v) for v in mirror[right[::-1]]]
+
+    def along(curve: Ints, parts: list[float]) -> list[int]:
+        x = vertices[curve, 0]
+        wanted = x[0] + np.array(parts) * (x[-1] - x[0])
+        return [int(curve[np.abs(x - w).argmin()]) for w in wanted]
+
+    def lip_border(x: float, side: int) -> int:  # side +1 above, -1 below the mouth
+        near = inside_lips[np.abs(vertices[inside_lips, 0] - x) < 1.5]
+        y = side * vertices[near, 1]
+        band = near[y > y.max() - 0.8]
+        return int(band[np.abs(vertices[band, 0] - x).argmin()])
+
+    brow = [nearest(*p) for p in BROW]
+    bridge = [midline(y) for y in NOSE_BRIDGE] + [int(vertices[:, 2].argmax())]
+    base = [nearest(*p) for p in NOSE_BASE]
+    upper, lower = curves["right_upper_lid"], curves["right_lower_lid"]
+    # 36 outer corner, 37 and 38 upper lid, 39 inner corner, 40 and 41 lower lid
+    eye = along(upper, [1, 2 / 3, 1 / 3, 0]) + along(lower, [1 / 3, 2 / 3])
+    left_eye = [int(mirror[eye[k]]) for k in (3, 2, 1, 0, 5, 4)]
+    # 48 corner, 49-50 upper border, 51 midline; 54 corner; 55-56 left, 57 midline, 58-59 right
+    corner = int(curves["upper_lip"][0])
+    width = -vertices[corner, 0]
+    inside_lips = np.flatnonzero(lips > 0.5)
+    top = [lip_border(-f * width, +1) for f in (0.62, 0.25)]
+    bottom = [lip_border(-f * width, -1) for f in (0.25, 0.62)]
+    mouth = [corner, *top, lip_border(0.0, +1), *mirrored([corner, *top])]
+    mouth += [*mirrored(bottom), lip_border(0.0, -1), *bottom]
+    found = brow + mirrored(brow) + bridge + base + [midline(SUBNASALE)] + mirrored(base)
+    return np.array(found + eye + left_eye + mouth)
