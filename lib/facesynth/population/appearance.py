@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 
 # Linear RGB of the irises that occur, light to dark.
 IRIS_COLOURS = {
-    "blue": (0.130, 0.185, 0.250),
-    "green": (0.150, 0.175, 0.100),
+    "blue": (0.105, 0.142, 0.185),
+    "green": (0.120, 0.138, 0.085),
     "hazel": (0.170, 0.115, 0.055),
     "brown": (0.130, 0.065, 0.030),
     "dark": (0.045, 0.022, 0.013),

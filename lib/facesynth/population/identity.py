@@ -96,10 +96,11 @@ class Identities:
         return macro + local + targets.asymmetry_weights(self.asymmetry)
 
 
-def sample_identities(n: int, seed: int, first: int = 0) -> Identities:
+def sample_identities(n: int, seed: int, first: int = 0, *, screened: bool = True) -> Identities:
     """Draw subjects first to first + n - 1, balanced in gender and ancestry within every six.
 
-    Subject i depends on the seed and on i only.
+    Subject i depends on the seed and on i only. Unless `screened` is False, a subject whose face is
+    not acceptable is drawn again.
 
     Raises ValueError for a negative n or seed, and RuntimeError where no acceptable face was found
     for a subject (which the rule's ranges make practically impossible).
@@ -107,7 +108,7 @@ def sample_identities(n: int, seed: int, first: int = 0) -> Identities:
     if min(n, seed, first) < 0:
         raise ValueError(f"n, seed and first must not be negative, got {n}, {seed}, {first}")
     drawn = [_draw(seed, first + i, attempt=0) for i in range(n)]
-    pending = np.arange(n)
+    pending = np.arange(n if screened else 0)
     for attempt in range(1, MAX_ATTEMPTS + 1):
         if not pending.size:
             return _stack(drawn)

@@ -77,8 +77,8 @@ class Pigments:
 
     def _add_freckles(self, total: Floats, strength: float, rng: np.random.Generator) -> None:
         for radius, share in ((0.35, 1.0), (0.6, 0.6), (1.0, 0.12)):  # mm
-            places = scatter(self.anatomy, self._freckled, int(900 * share * strength), rng)
-            depth = (0.35 + 0.45 * strength) * rng.uniform(0.3, 1.1, len(places))
+            places = scatter(self.anatomy, self._freckled, int(1400 * share * strength), rng)
+            depth = (0.45 + 0.55 * strength) * rng.uniform(0.3, 1.1, len(places))
             total[self._plane.pixels] += self._plane.dots(places, depth, radius)
 
     def _colour_lips(

@@ -13,7 +13,7 @@ import joblib
 import numpy as np
 import numpy.typing as npt
 import pooch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from facesynth import colour
 from facesynth.population.appearance import sample_appearance

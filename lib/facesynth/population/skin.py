@@ -71,8 +71,8 @@ EUMELANIN_SHARE = 0.74  # of epidermal melanin, whatever its amount (Del Bino et
 EPIDERMIS_THICKNESS = 0.085  # mm
 REFRACTIVE_INDEX = 1.4
 # Light that comes back without having met a pigment: 0.028 by Fresnel's equations, the rest by the
-# horny layer. Fitted, the model's only free number: with it the eleven measured skin colours of
-# Xiao et al. 2017 and Alaluf et al. 2002 are met to 1.7 CIELAB units per coordinate.
+# horny layer. The model's only fitted number: with it the eleven measured skin colours of
+# Xiao et al. 2017 and Alaluf et al. 2002 are met to 1.8 CIELAB units (rms of a coordinate).
 SURFACE_REFLECTANCE = 0.075
 
 MELANIN_RANGE = (0.004, 0.60)  # volume fraction of the epidermis
