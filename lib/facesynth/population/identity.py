@@ -1,6 +1,7 @@
 """Who the subjects are: labels and local shape, drawn until the face is one that could be."""
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,21 +103,34 @@ def sample_identities(n: int, seed: int, first: int = 0, *, screened: bool = Tru
     Subject i depends on the seed and on i only. Unless `screened` is False, a subject whose face is
     not acceptable is drawn again.
 
-    Raises ValueError for a negative n or seed, and RuntimeError where no acceptable face was found
-    for a subject (which the rule's ranges make practically impossible).
+    Raises ValueError for a negative n, seed or first, and RuntimeError where no acceptable face was
+    found for a subject (which the rules make practically impossible).
     """
-    if min(n, seed, first) < 0:
-        raise ValueError(f"n, seed and first must not be negative, got {n}, {seed}, {first}")
+    if screened:
+        return sample_faces(n, seed, first)[0]
+    _check_counts(n, seed, first)
+    return _stack([_draw(seed, first + i, attempt=0) for i in range(n)])
+
+
+def sample_faces(n: int, seed: int, first: int = 0) -> tuple[Identities, Floats]:
+    """The screened subjects of `sample_identities`, and their neutral faces (n, m, 3) in mm."""
+    _check_counts(n, seed, first)
     drawn = [_draw(seed, first + i, attempt=0) for i in range(n)]
-    pending = np.arange(n if screened else 0)
+    faces = neutral_geometry(_stack(drawn))
+    pending = np.flatnonzero(~acceptable(faces))
     for attempt in range(1, MAX_ATTEMPTS + 1):
         if not pending.size:
-            return _stack(drawn)
-        faces = neutral_geometry(_stack([drawn[i] for i in pending]))
-        pending = pending[~acceptable(faces)]
+            return _stack(drawn), faces
         for i in pending:
             drawn[i] = _draw(seed, first + int(i), attempt)
-    raise RuntimeError(f"no plausible face for subjects {pending[:5]} in {MAX_ATTEMPTS} attempts")
+        faces[pending] = neutral_geometry(_stack([drawn[i] for i in pending]))
+        pending = pending[~acceptable(faces[pending])]
+    raise RuntimeError(f"no acceptable face for subjects {pending[:5]} in {MAX_ATTEMPTS} attempts")
+
+
+def _check_counts(n: int, seed: int, first: int) -> None:
+    if min(n, seed, first) < 0:
+        raise ValueError(f"n, seed and first must not be negative, got {n}, {seed}, {first}")
 
 
 def neutral_geometry(identities: Identities) -> Floats:
@@ -164,9 +178,8 @@ def _draw(seed: int, i: int, attempt: int) -> Identities:
     age = np.clip(YOUNGEST + rng.gamma(2.2, 10.5), YOUNGEST, OLDEST)
     weight = np.clip(rng.normal(0.5 + 0.0015 * (age - 35), 0.17), 0.05, 0.97)
     muscle = np.clip(rng.normal(0.5 + 0.1 * (gender - 0.5), 0.14), 0.1, 0.9)
-    names = list(targets.local_axes())
-    z = np.clip(rng.normal(size=len(names)), -MAX_DEVIATION, MAX_DEVIATION)
-    z += _label_shift(names, shares - 1 / 3, masculinity - 0.5, age, weight - 0.5)
+    z = np.clip(rng.normal(size=len(_sigma())), -MAX_DEVIATION, MAX_DEVIATION)
+    z += _label_shift(shares - 1 / 3, masculinity - 0.5, age, weight - 0.5)
     asymmetry = rng.normal(0, ASYMMETRY_SIGMA, len(targets.asymmetry_axes()))
     return Identities(
         gender=np.array([gender]),
@@ -176,50 +189,65 @@ def _draw(seed: int, i: int, attempt: int) -> Identities:
         masculinity=np.array([masculinity]),
         weight=np.array([weight]),
         muscle=np.array([muscle]),
-        local=(z * _sigma(names))[None],
+        local=(z * _sigma())[None],
         asymmetry=asymmetry[None],
     )
 
 
-def _sigma(names: list[str]) -> Floats:
-    """Standard deviations of local axes."""
+@functools.cache
+def _sigma() -> Floats:
+    """Standard deviations of the local axes."""
     return np.array(
         [
             GROUP_SIGMA[name.split("/")[0]]
-            * np.prod([f for part, f in AXIS_FACTOR.items() if part in name])
-            for name in names
+            * np.prod([factor for part, factor in AXIS_FACTOR.items() if part in name])
+            for name in targets.local_axes()
         ]
     )
 
 
-def _label_shift(
-    names: list[str], shares: Floats, male: float, age: float, weight: float
-) -> Floats:
-    """Shift (a,) of local axes, in standard deviations, that goes with the labels.
+# Local axes that go with the labels, by parts of their names.
+_TIED_AXES = {
+    "broad nose": ("nose-scale-horiz", "nose-flaring", "nostrils-width"),
+    "full lips": ("lip-volume", "lip-height"),
+    "inner eye fold": ("epicanthus",),
+    "eye height": ("eye-height",),
+    "high nose": ("nose-scale-depth", "nose-hump", "nose-greek"),
+    "strong chin": ("chin-bones", "chin-width"),
+    "bags under the eyes": ("eye-bag",),
+    "laugh lines": ("laugh-lines",),
+    "fat": ("head-fat", "cheek-volume", "neck-double"),
+}
+
+
+@functools.cache
+def _tied() -> Floats:
+    """(9, a) which local axes belong to each entry of `_TIED_AXES`."""
+    names = targets.local_axes()
+    return np.array(
+        [[float(any(p in n for p in parts)) for n in names] for parts in _TIED_AXES.values()]
+    )
+
+
+def _label_shift(shares: Floats, male: float, age: float, weight: float) -> Floats:
+    """Shift (a,) of the local axes, in standard deviations, that goes with the labels.
 
     It comes on top of what the macro targets do, and is weak against the axes' own spread.
     """
     african, asian, caucasian = shares
     decades = (age - 40) / 20
-    shifts = {
-        ("nose-scale-horiz", "nose-flaring", "nostrils-width"): (
-            0.8 * african + 0.2 * asian - 0.4 * caucasian
-        ),
-        ("lip-volume", "lip-height"): 0.9 * african - 0.4 * caucasian,
-        ("epicanthus",): -1.2 * asian,
-        ("eye-height",): -0.5 * asian,
-        ("nose-scale-depth", "nose-hump", "nose-greek"): (
-            0.7 * caucasian - 0.4 * asian - 0.2 * african
-        ),
-        ("chin-bones", "chin-width"): 0.5 * male,
-        ("eye-bag",): 0.6 * decades,
-        ("laugh-lines",): -0.5 * decades,
-        ("head-fat", "cheek-volume", "neck-double"): 2.0 * weight,
+    shift = {
+        "broad nose": 0.8 * african + 0.2 * asian - 0.4 * caucasian,
+        "full lips": 0.9 * african - 0.4 * caucasian,
+        "inner eye fold": -1.2 * asian,
+        "eye height": -0.5 * asian,
+        "high nose": 0.7 * caucasian - 0.4 * asian - 0.2 * african,
+        "strong chin": 0.5 * male,
+        "bags under the eyes": 0.6 * decades,
+        "laugh lines": -0.5 * decades,
+        "fat": 2.0 * weight,
     }
-    total = np.zeros(len(names))
-    for parts, shift in shifts.items():
-        total += [shift * any(part in name for part in parts) for name in names]
-    return total
+    return np.array([shift[name] for name in _TIED_AXES]) @ _tied()
 
 
 def _stack(drawn: list[Identities]) -> Identities:

@@ -27,13 +27,15 @@ PROPORTIONS: dict[str, tuple[tuple[int, int], tuple[int, int], float, float]] = 
 SHARPEST_FOLD = (
     -0.8
 )  # cosine between the normals of adjacent triangles; skin that crosses folds more
-LIP_SURROUNDINGS = 8.0  # mm around the mouth where a neutral face could cross itself
+LIP_SURROUNDINGS = 4.0  # mm around the mouth where a neutral face could cross itself
 
 
 def acceptable(faces: Floats) -> Bools:
     """Whether each of the neutral faces (n, m, 3) can be a subject: (n,)."""
-    accepted = plausible(faces) & ~folded(faces)
-    # the costly check last, and only near the mouth: where skin does not fold, lips alone can meet
+    accepted = plausible(faces)
+    # the costly checks last, each for the faces that are left; and only near the mouth: where skin
+    # does not fold, lips alone can meet
+    accepted[accepted] = ~folded(faces[accepted])
     vertices, triangles = _lip_surface()
     accepted[accepted] = ~crosses(faces[accepted][:, vertices], triangles)
     return accepted
@@ -62,13 +64,15 @@ def plausible(faces: Floats) -> npt.NDArray[np.bool_]:
 
 def folded(faces: Floats) -> Bools:
     """Whether the skin of each of the faces (n, m, 3) is folded back on itself somewhere: (n,)."""
-    triangles, pairs = template().faces, _skin_pairs()
+    corners, pairs = template().faces.T.copy(), _skin_pairs()
     sharpest = []
-    for face in faces:
-        a, b, c = (face[triangles[:, k]] for k in range(3))
-        normals = np.cross(b - a, c - a)
-        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-        sharpest.append((normals[pairs[:, 0]] * normals[pairs[:, 1]]).sum(1).min())
+    for coordinates in faces.astype(np.float32).transpose(0, 2, 1).copy():  # (3, m) each
+        a, b, c = (coordinates[:, corner] for corner in corners)  # (3, f) each
+        (ux, uy, uz), (vx, vy, vz) = b - a, c - a
+        normals = np.stack([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx])
+        normals /= np.sqrt(np.einsum("if,if->f", normals, normals))
+        one, other = normals[:, pairs[0]], normals[:, pairs[1]]
+        sharpest.append(np.einsum("ip,ip->p", one, other).min())
     return np.array(sharpest) < SHARPEST_FOLD
 
 
@@ -84,7 +88,7 @@ def crosses(faces: Floats, triangles: Ints | None = None) -> Bools:
 
 @functools.cache
 def _skin_pairs() -> Ints:
-    """(p, 2) adjacent triangles of the template, but for the surface between the lips."""
+    """(2, p) adjacent triangles of the template, but for the surface between the lips."""
     face = template()
     edges = np.sort(face.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
     order = np.lexsort(edges.T)
@@ -92,7 +96,7 @@ def _skin_pairs() -> Ints:
     shared = (edges[order][1:] == edges[order][:-1]).all(1)
     pairs = np.c_[owner[:-1][shared], owner[1:][shared]]
     outside = face.regions["mouth"][face.faces].max(1) == 0
-    return pairs[outside[pairs].all(1)]
+    return pairs[outside[pairs].all(1)].T.copy()
 
 
 @functools.cache

@@ -12,23 +12,17 @@ from pathlib import Path
 import joblib
 import numpy as np
 import numpy.typing as npt
-import pooch
+import platformdirs
 from tqdm import tqdm
 
 from facesynth import colour
 from facesynth.population.appearance import sample_appearance
 from facesynth.population.expression import sample_expressions
-from facesynth.population.identity import (
-    ANCESTRIES,
-    GENDERS,
-    Identities,
-    neutral_geometry,
-    sample_identities,
-)
+from facesynth.population.identity import ANCESTRIES, GENDERS, Identities, sample_faces
 from facesynth.population.photometry import Photometry
 from facesynth.population.template import template
 
-CHUNK = 20  # subjects in a file of the cache
+CHUNK = 30  # subjects in a file of the cache
 LABELS = np.dtype([("gender", "U6"), ("ancestry", "U9"), ("age", "f4")])
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -113,12 +107,12 @@ def _make(
 
 
 def _draw(first: int, n: int, seed: int, resolution: int | None, expressions: bool) -> Arrays:
-    identities = sample_identities(n, seed, first)
-    geometry = neutral_geometry(identities).astype(np.float32)
+    identities, faces = sample_faces(n, seed, first)
+    geometry = faces.astype(np.float32)
     arrays: Arrays = {"geometry": geometry, "labels": _labels(identities)}
     if expressions:
-        faces, amplitudes = sample_expressions(identities, seed, first)
-        arrays["expressions"] = faces.astype(np.float32)
+        sets, amplitudes = sample_expressions(identities, seed, first)
+        arrays["expressions"] = sets.astype(np.float32)
         arrays["amplitudes"] = amplitudes.astype(np.float32)
     if resolution is not None:
         arrays["textures"] = np.array(
@@ -161,7 +155,8 @@ def _labels(identities: Identities) -> npt.NDArray[np.void]:
 def _folder(cache: str | os.PathLike[str] | None) -> Path:
     if cache is not None:
         return Path(cache)
-    return Path(os.environ.get("FACESYNTH_CACHE") or pooch.os_cache("facesynth")) / "population"
+    base = os.environ.get("FACESYNTH_CACHE") or platformdirs.user_cache_dir("facesynth")
+    return Path(base) / "population"
 
 
 def _key(seed: int, resolution: int | None, expressions: bool) -> str:

@@ -92,7 +92,7 @@ class ShapeModel:
         return self.names.index(name)
 
     def _moved(self, points: Floats, weights: Weights) -> Floats:
-        return points + (weights @ self.targets).reshape(len(weights), -1, 3)
+        return points + (weights @ self.targets).reshape(-1, len(self.base), 3)
 
     def neutral(self, weights: Weights) -> Floats:
         """Control points (n, b + 144, 3) in mm of neutral faces: as targets say, lips together."""
@@ -145,7 +145,7 @@ class ShapeModel:
             coarse[:, row, 2] -= depth * 4 * t * (1 - t)
         n, c, _ = coarse.shape
         flat = coarse.transpose(1, 0, 2).reshape(c, n * 3)
-        return (top.subdivision @ flat).reshape(-1, n, 3).transpose(1, 0, 2)
+        return (top.subdivision @ flat).reshape(len(top.fine_mirror), n, 3).transpose(1, 0, 2)
 
     def _fit_eye(self, coarse: Floats, ball: Floats, side: str) -> None:
         """Keep the skin around an eye outside of its ball, and span the eye's surface; in place."""

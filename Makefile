@@ -1,0 +1,54 @@
+# make book    the environment, every chapter executed at PRESET, build/html/index.html
+# make test    the environment, format, lint, types and tests
+# make bench   every benchmark;  make lint;  make chapters (after editing book/NN_name.md);  make clean
+
+PRESET ?= standard
+SEED ?= 0
+PYTHON ?= python3
+BIN := .venv/bin
+
+# One thread a process: two processes with one thread each beat one process with two.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export VECLIB_MAXIMUM_THREADS := 1
+
+.PHONY: book chapters test lint bench clean environment
+
+book: environment
+	@$(BIN)/python book/build.py --preset $(PRESET) --seed $(SEED)
+
+chapters: environment
+	@$(BIN)/python book/build.py --sync
+
+test: lint
+	@echo "== tests"
+	@$(BIN)/python -m pytest -n 2
+
+lint: environment
+	@echo "== format"
+	@$(BIN)/ruff format --check .
+	@echo "== lint"
+	@$(BIN)/ruff check .
+	@echo "== types"
+	@$(BIN)/mypy
+
+bench: environment
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+clean:
+	rm -rf build
+
+environment: .venv/installed
+
+# Installed again only when pyproject.toml changes. uv installs a minute faster than pip; where it
+# cannot reach the index (pip's own settings are not uv's), pip does the same.
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "facesynth needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "== environment in .venv (a few minutes the first time: PyTorch is large)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --upgrade uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[test]" || \
+		$(BIN)/python -m pip install --quiet --editable ".[test]"
+	@touch $@

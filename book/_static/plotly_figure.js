@@ -1,0 +1,67 @@
+// Draws each plotly figure when it comes near the window, and recolours it when the theme changes.
+const GRID = "rgba(128, 128, 128, 0.25)";
+const COLOURS = ["#1f83c4", "#d55e00", "#009e73", "#c86ba0", "#b58900", "#56a8dc"]; // book.mplstyle's
+
+const axis = () => ({ gridcolor: GRID, zerolinecolor: GRID, linecolor: "#7a7d82", automargin: true });
+const sceneAxis = () => ({ gridcolor: GRID, zerolinecolor: GRID, showbackground: false });
+const template = {
+  layout: {
+    colorway: COLOURS,
+    font: { size: 13 },
+    hoverlabel: { align: "left" },
+    margin: { l: 10, r: 10, t: 30, b: 10 },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: "#7a7d82", activecolor: "#1f83c4" },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    scene: { xaxis: sceneAxis(), yaxis: sceneAxis(), zaxis: sceneAxis() },
+    xaxis: axis(),
+    yaxis: axis(),
+  },
+};
+
+// Menus and sliders have white boxes of their own, which do not inherit.
+function themed() {
+  const style = getComputedStyle(document.body);
+  return { ink: style.color, paper: style.backgroundColor };
+}
+
+function recolour(layout) {
+  const { ink, paper } = themed();
+  layout.font = { ...layout.font, color: ink, family: getComputedStyle(document.body).fontFamily };
+  for (const box of [...(layout.updatemenus ?? []), ...(layout.sliders ?? [])]) {
+    Object.assign(box, { bgcolor: paper, bordercolor: "#7a7d82", font: { ...box.font, color: ink } });
+  }
+  return layout;
+}
+
+function draw(holder) {
+  const { data, layout } = JSON.parse(holder.querySelector("script").textContent);
+  const plot = document.createElement("div");
+  plot.style.height = "100%";
+  holder.append(plot);
+  Plotly.newPlot(plot, data, { ...recolour(layout), template, autosize: true }, {
+    displaylogo: false,
+    responsive: true,
+  }).then(() => holder.classList.add("drawn"));
+}
+
+// A browser keeps about a dozen WebGL views alive: draw late.
+const near = new IntersectionObserver(
+  (entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (isIntersecting) {
+        near.unobserve(target);
+        draw(target);
+      }
+    }
+  },
+  { rootMargin: "400px" },
+);
+document.querySelectorAll(".plotly-figure").forEach((holder) => near.observe(holder));
+
+new MutationObserver(() => {
+  for (const plot of document.querySelectorAll(".plotly-figure .js-plotly-plot")) {
+    const { font, updatemenus, sliders } = recolour(plot.layout);
+    Plotly.relayout(plot, { font, ...(updatemenus && { updatemenus }), ...(sliders && { sliders }) });
+  }
+}).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });

@@ -1,0 +1,234 @@
+"""The 3D morphable model: faces as linear combinations of principal components.
+
+Section 3 of the paper, after Blanz and Vetter (1999). A face is one long row, its geometry
+g = (x1, y1, z1, x2, ..., zm) or its texture t = (r1, g1, b1, ...); n of them are an (n, d) array:
+
+    MorphableModel(200).fit(geometry.reshape(n, -1))       # (n, m, 3) -> (n, 3 m)
+    model.inverse_transform(coefficients).reshape(-1, m, 3)
+
+With the mean mu, the orthonormal components V and the coefficients alpha,
+
+    g = mu + V alpha,    alpha = V^T (g - mu),                  Eq. 1
+    P(alpha) ~ exp(-alpha^T Sigma^-1 alpha / 2),                Eq. 2
+
+where Sigma is diagonal and holds the variances of the coefficients. New faces are drawn from it.
+The paper builds one model for geometries and one for textures, and draws from each on its own.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import eigh
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+Floats = NDArray[np.floating[Any]]
+
+_BLOCK = 2**21  # numbers that are centred in float64 at a time: 16 MB
+
+
+class ComponentsError(ValueError):
+    """More components are asked for than the samples allow, or a number that is none."""
+
+
+class MorphableModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Principal components of faces, and the normal prior on their coefficients.
+
+    The decomposition is exact. It goes through the smaller of the two products of the centred data
+    with itself: (n, n) where faces are fewer than numbers in a face, as they are here by far, and
+    (d, d) otherwise. Products are accumulated in float64, so that float32 data lose nothing.
+
+    Parameters
+    ----------
+    n_components : int, float or None
+        k; or the share of the variance, between 0 and 1, that the fewest components shall explain;
+        or None for all. n samples span at most n - 1 directions about their mean.
+
+    Attributes
+    ----------
+    mean_ : (d,)
+        mu, the mean face.
+    components_ : (k, d)
+        V^T: orthonormal rows, by falling variance, each with its largest entry positive.
+    explained_variance_ : (k,)
+        sigma^2, the diagonal of Sigma, normalised by n - 1 as Eq. 15 does. (Eq. 7 divides by n.)
+    explained_variance_ratio_ : (k,)
+        The same as shares of the total variance.
+    singular_values_ : (k,)
+        Of the centred data: sigma sqrt(n - 1).
+    spectrum_ : (r,)
+        All variances that are not zero, of which `explained_variance_` are the first k.
+    n_components_, n_samples_, n_features_in_ : int
+        k, n and d.
+    """
+
+    def __init__(self, n_components: int | float | None = None):
+        self.n_components = n_components
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Learn mean, components and variances from n faces (n, d).
+
+        Raises
+        ------
+        ComponentsError
+            If there are fewer samples than `n_components` needs.
+        ValueError
+            If there are NaN or infinite numbers, fewer than two faces, or all faces are the same.
+        """
+        faces: Floats = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        n, d = faces.shape
+        _check_n_components(self.n_components, n, d)
+        mean = faces.mean(axis=0, dtype=np.float64)
+        values, vectors = _principal_axes(_smaller_product(faces, mean), min(n - 1, d))
+        k = _choose(self.n_components, values)
+
+        self.spectrum_ = values / (n - 1)
+        self.explained_variance_ = self.spectrum_[:k]
+        self.explained_variance_ratio_ = values[:k] / values.sum()
+        self.singular_values_ = np.sqrt(values[:k])
+        self.n_components_ = self._n_features_out = k
+        self.n_samples_ = n
+        self.mean_ = mean.astype(faces.dtype)
+        self.components_ = np.empty((k, d), faces.dtype)
+        if n <= d:  # from the left singular vectors U to the right ones: V^T = S^-1 U^T X
+            projection = (vectors[:, :k] / self.singular_values_).T
+            for columns, block in _column_blocks(faces, mean):
+                self.components_[:, columns] = projection @ block
+        else:
+            self.components_[:] = vectors[:, :k].T
+        for component in self.components_:  # eigenvectors come with either sign: fix it
+            component *= np.sign(component[np.argmax(np.abs(component))])
+        return self
+
+    def transform(self, X: ArrayLike) -> Floats:
+        """Coefficients alpha (n, k) of faces (n, d): the projection of Eq. 1."""
+        check_is_fitted(self)
+        faces = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return (faces - self.mean_) @ self.components_.T  # Eq. 1, right
+
+    def inverse_transform(self, X: ArrayLike) -> Floats:
+        """Faces (n, d) of coefficients alpha (n, k): the linear combination of Eq. 1."""
+        return self.mean_ + self._coefficients(X) @ self.components_  # Eq. 1, left
+
+    def mahalanobis(self, X: ArrayLike) -> Floats:
+        """Distances (n,) of coefficients (n, k) from the mean face, in standard deviations."""
+        return np.linalg.norm(self._coefficients(X) / np.sqrt(self.explained_variance_), axis=1)
+
+    def log_prior(self, X: ArrayLike) -> Floats:
+        """Logarithm (n,) of the prior's density at coefficients (n, k): Eq. 2, normalised."""
+        volume = np.log(2 * np.pi * self.explained_variance_).sum()
+        return -0.5 * (self.mahalanobis(X) ** 2 + volume)  # Eq. 2
+
+    def sample_coefficients(self, n: int, random_state: Any = None) -> Floats:
+        """Coefficients alpha (n, k), drawn from the prior of Eq. 2."""
+        check_is_fitted(self)
+        normal = check_random_state(random_state).standard_normal((n, self.n_components_))
+        return (normal * np.sqrt(self.explained_variance_)).astype(self.components_.dtype)
+
+    def sample(self, n: int, random_state: Any = None) -> Floats:
+        """New faces (n, d), drawn from the prior (Section 3.2)."""
+        return self.inverse_transform(self.sample_coefficients(n, random_state))
+
+    def components_for(self, share: float) -> int:
+        """Fewest components k that explain `share`, in (0, 1], of the variance (Section 3.2)."""
+        check_is_fitted(self)
+        return _components_for(share, self.spectrum_)
+
+    def _coefficients(self, X: ArrayLike) -> Floats:
+        check_is_fitted(self)
+        coefficients = np.asarray(X)
+        if coefficients.ndim != 2 or coefficients.shape[1] != self.n_components_:
+            raise ValueError(
+                f"coefficients have shape {coefficients.shape}; expected (n, {self.n_components_})"
+            )
+        return coefficients
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _smaller_product(faces: Floats, mean: Floats) -> Floats:
+    """X X^T (n, n) of the centred data X, or X^T X (d, d) if that is smaller, in float64."""
+    n, d = faces.shape
+    product = np.zeros((min(n, d),) * 2)
+    if n <= d:
+        for _, block in _column_blocks(faces, mean):
+            product += block @ block.T
+    else:
+        for block in _row_blocks(faces, mean):
+            product += block.T @ block
+    return product
+
+
+def _column_blocks(faces: Floats, mean: Floats) -> Iterator[tuple[slice, Floats]]:
+    """The centred data in blocks of columns (n, b), in float64, without a copy of the whole."""
+    width = max(_BLOCK // len(faces), 1)
+    for start in range(0, faces.shape[1], width):
+        columns = slice(start, start + width)
+        yield columns, faces[:, columns] - mean[columns]
+
+
+def _row_blocks(faces: Floats, mean: Floats) -> Iterator[Floats]:
+    """The same in blocks of rows (b, d)."""
+    height = max(_BLOCK // faces.shape[1], 1)
+    for start in range(0, len(faces), height):
+        yield faces[start : start + height] - mean
+
+
+def _principal_axes(product: Floats, most: int) -> tuple[Floats, Floats]:
+    """Eigenvalues (r,) of a positive semidefinite matrix, falling, and eigenvectors (n, r).
+
+    At most `most`, and only those that stand out of the rounding: r is the data's rank.
+    """
+    values, vectors = eigh(product, overwrite_a=True, check_finite=False)
+    values, vectors = values[::-1][:most], vectors[:, ::-1][:, :most]
+    rounding = 10 * len(vectors) * np.finfo(np.float64).eps * max(values[0], 0)
+    rank = int(np.sum(values > rounding))
+    if rank == 0:
+        raise ValueError("all samples are the same: there is no variance to decompose")
+    return values[:rank], vectors[:, :rank]
+
+
+def _check_n_components(n_components: object, n: int, d: int) -> None:
+    """Say before the work begins whether k components can come of n faces of d numbers."""
+    if n_components is None:
+        return
+    if isinstance(n_components, float | np.floating) and 0 < n_components < 1:
+        return
+    if not isinstance(n_components, int | np.integer) or isinstance(n_components, bool):
+        raise ComponentsError(
+            f"n_components={n_components!r}: give a whole number of components, a share of the "
+            "variance between 0 and 1, or None for all"
+        )
+    most = min(n - 1, d)
+    if not 1 <= n_components <= most:
+        raise ComponentsError(
+            f"n_components={n_components}: {n} samples of {d} features span at most {most} "
+            f"directions about their mean; ask for 1 to {most}, or bring more samples"
+        )
+
+
+def _choose(n_components: int | float | None, values: Floats) -> int:
+    """K for the setting `n_components`, given all r variances."""
+    if n_components is None:
+        return len(values)
+    if isinstance(n_components, float | np.floating):
+        return _components_for(float(n_components), values)
+    if n_components > len(values):
+        raise ComponentsError(
+            f"n_components={n_components}: these samples vary in {len(values)} directions only; "
+            "some repeat or combine others"
+        )
+    return int(n_components)
+
+
+def _components_for(share: float, values: Floats) -> int:
+    if not 0 < share <= 1:
+        raise ComponentsError(f"share={share!r}: a share of the variance lies in (0, 1]")
+    explained = np.cumsum(values) / values.sum()
+    return min(int(np.searchsorted(explained, share)) + 1, len(values))

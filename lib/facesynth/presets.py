@@ -1,0 +1,103 @@
+"""The sizes at which the book can be computed: `smoke`, `standard` and `paper`.
+
+A chapter's `parameters` cell names a preset; everything that costs time follows from it, here.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+
+class UnknownPresetError(ValueError):
+    """No preset has this name."""
+
+
+class UnknownOverrideError(TypeError):
+    """A preset has no size of this name."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The sizes of one run of the book."""
+
+    name: str
+    n_subjects: int  # people in the population
+    n_expressions: int  # scans of each, the neutral one among them
+    n_test: int  # scans held out; the rest is the training set
+    resolution: int  # pixels along the side of a texture or geometry image
+    n_components: int  # k, the principal components that a model keeps (Section 3)
+    n_samples: int  # faces drawn from a model
+    render_size: int  # pixels along the side of a rendered face
+
+    def __post_init__(self) -> None:
+        """Refuse a size that no run can have."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"preset {self.name!r}: {field.name} is {value!r}, not 1 or more")
+
+    @property
+    def n_scans(self) -> int:
+        """Scans of all subjects in all expressions."""
+        return self.n_subjects * self.n_expressions
+
+    @property
+    def n_training(self) -> int:
+        """Scans that are not held out."""
+        return self.n_scans - self.n_test
+
+
+PRESETS = {
+    size.name: size
+    for size in (
+        Preset(
+            name="smoke",  # tests and CI: each chapter within a minute
+            n_subjects=24,
+            n_expressions=5,
+            n_test=20,
+            resolution=64,
+            n_components=12,
+            n_samples=24,
+            render_size=96,
+        ),
+        Preset(
+            name="standard",  # the published book: 20 minutes on 2 cores without a GPU
+            n_subjects=400,
+            n_expressions=5,
+            n_test=120,
+            resolution=256,
+            n_components=200,
+            n_samples=1000,
+            render_size=320,
+        ),
+        Preset(
+            name="paper",  # the paper's own: 4,963 training and 297 test scans of about 1000 people
+            n_subjects=1052,
+            n_expressions=5,
+            n_test=297,
+            resolution=1024,
+            n_components=200,
+            n_samples=10_000,
+            render_size=512,
+        ),
+    )
+}
+
+
+def preset(name: str, **overrides: Any) -> Preset:
+    """Return the preset `name`, with some of its sizes replaced.
+
+    >>> preset("smoke", resolution=32).resolution
+    32
+
+    Raises UnknownPresetError for a name, UnknownOverrideError for a size that does not exist, and
+    ValueError for a size below 1.
+    """
+    if name not in PRESETS:
+        raise UnknownPresetError(f"unknown preset {name!r}; there are {', '.join(PRESETS)}")
+    sizes = [field.name for field in fields(Preset) if field.name != "name"]
+    unknown = sorted(set(overrides) - set(sizes))
+    if unknown:
+        raise UnknownOverrideError(
+            f"preset {name!r} has no {', '.join(unknown)}; it has {', '.join(sizes)}"
+        )
+    return replace(PRESETS[name], **overrides)

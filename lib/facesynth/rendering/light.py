@@ -1,0 +1,105 @@
+"""The light on a face: a portrait studio, its soft shadows, and how skin answers.
+
+The lamps are fixed to the camera: yaw and pitch turn the head, and the light stays where it was.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from embreex.rtcore_scene import EmbreeScene
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.floating[Any]]
+Triple = tuple[float, float, float]
+
+_GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))  # turns of it cover a disk or a sphere evenly
+_CLEARANCE = 0.4  # mm: rays start off the surface; nearer, and a coarse mesh shadows itself
+
+
+@dataclass(frozen=True)
+class Light:
+    """A soft key light, a fill from the other side, sky and ground.
+
+    Directions point towards the lamps in the camera's frame; colours are RGB irradiances.
+    """
+
+    key: Triple = (-0.6, 0.6, 0.8)
+    key_colour: Triple = (0.98, 0.95, 0.91)
+    key_radius: float = 12.0  # degrees that the lamp's radius spans: the softness of its shadows
+    fill: Triple = (0.75, 0.1, 0.65)
+    fill_colour: Triple = (0.17, 0.18, 0.195)
+    sky_colour: Triple = (0.31, 0.315, 0.325)
+    ground_colour: Triple = (0.13, 0.12, 0.115)
+    wrap: float = 0.2  # skin scatters: the lit side reaches a little beyond the terminator
+    specular: float = 0.04  # reflectance of the sheen, seen along the normal
+    shininess: float = 18.0  # exponent of the sheen (Blinn and Phong)
+
+
+STUDIO = Light()
+
+
+def shade(
+    albedo: Floats,  # (k, 3)
+    normals: Floats,  # (k, 3), of any length
+    rays: Floats,  # (k, 3), unit vectors from the camera
+    shadow: Floats,  # (k,), share of the key light that arrives
+    open_sky: Floats,  # (k,), share of the sky that is seen
+    light: Light,
+) -> Floats:
+    """Linear RGB (k, 3) that a surface sends to the camera."""
+    normals, key, fill = unit(normals), unit(light.key), unit(light.fill)
+
+    def diffuse(towards: Floats) -> Floats:
+        return np.clip((normals @ towards + light.wrap) / (1 + light.wrap), 0, None)
+
+    up = (0.5 + 0.5 * normals[:, 1]) * open_sky
+    lit = np.outer(diffuse(key) * shadow, light.key_colour)
+    lit += np.outer(diffuse(fill) * open_sky, light.fill_colour)
+    lit += np.outer(up, light.sky_colour) + np.outer(open_sky - up, light.ground_colour)
+
+    half = unit(key - rays)
+    grazing = np.clip(1 + np.sum(rays * half, axis=1), 0, 1) ** 5  # Schlick's Fresnel term
+    sheen = np.clip(np.sum(normals * half, axis=1), 0, None) ** light.shininess
+    sheen *= (light.specular + (1 - light.specular) * grazing) * shadow
+    return albedo * lit + np.outer(sheen, light.key_colour)
+
+
+def soft_shadow(
+    scene: EmbreeScene, points: Floats, normals: Floats, light: Light, rays: int = 16
+) -> Floats:
+    """Share (m,) of the key light's disk that each point (m, 3) of the scene sees."""
+    turn = np.arange(rays) * _GOLDEN_ANGLE
+    radius = np.tan(np.radians(light.key_radius)) * np.sqrt((np.arange(rays) + 0.5) / rays)
+    key = unit(light.key)
+    side = unit(np.cross(key, np.eye(3)[np.argmin(np.abs(key))]))  # any direction across the key
+    disk = np.outer(radius * np.cos(turn), side)
+    disk += np.outer(radius * np.sin(turn), np.cross(key, side))
+    return _unblocked(scene, points, normals, unit(key + disk)[None])
+
+
+def ambient_occlusion(
+    scene: EmbreeScene, points: Floats, normals: Floats, rays: int = 48
+) -> Floats:
+    """Share (m,) of the sky, weighted by the cosine, that each point (m, 3) of the scene sees."""
+    turn = np.arange(rays) * _GOLDEN_ANGLE
+    z = 1 - 2 * (np.arange(rays) + 0.5) / rays
+    across = np.sqrt(1 - z**2)
+    sphere = np.stack([across * np.cos(turn), across * np.sin(turn), z], axis=1)
+    # The unit normal plus a point of the unit sphere is distributed as Lambert's cosine.
+    return _unblocked(scene, points, normals, unit(1.001 * normals[:, None] + sphere))
+
+
+def _unblocked(scene: EmbreeScene, points: Floats, normals: Floats, directions: Floats) -> Floats:
+    """Share (m,) of the rays (m or 1, r, 3) from each point (m, 3) that leave the scene."""
+    m, r = len(points), directions.shape[1]
+    origins = np.repeat(points + _CLEARANCE * normals, r, axis=0)  # (m r, 3)
+    towards = np.broadcast_to(directions, (m, r, 3)).reshape(-1, 3)
+    hit = scene.run(origins.astype(np.float32), towards.astype(np.float32), query="OCCLUDED") >= 0
+    return 1 - hit.reshape(m, r).mean(axis=1)
+
+
+def unit(vectors: ArrayLike) -> Floats:
+    """Vectors (..., 3) at unit length; zero stays zero."""
+    array = np.asarray(vectors)
+    return array / np.maximum(np.linalg.norm(array, axis=-1, keepdims=True), 1e-12)

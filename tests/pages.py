@@ -1,0 +1,101 @@
+"""Looks at built pages in a headless browser, offline: what a reader's browser would complain of.
+
+python tests/pages.py build/html build/screenshots
+"""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import Browser, Error, Page, sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# WebGL without a graphics card; the sandbox needs rights that a container does not have.
+FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+BROKEN = "images => images.filter(i => !i.complete || !i.naturalWidth).map(i => i.src.slice(-80))"
+NAMELESS = "images => images.filter(i => !i.alt.trim()).map(i => i.src.slice(-80))"
+UNLABELLED = "all => all.filter(f => !f.ariaLabel).map(f => f.outerHTML.slice(0, 80))"
+BARE_MATHS = "all => all.filter(m => !m.querySelector('mjx-container')).map(m => m.textContent)"
+# MathJax sets what it does not know in red, or as an error.
+MISSET_MATHS = """all => all
+    .filter(m => m.querySelector("mjx-merror, [data-mml-node=merror], [fill=red]"))
+    .map(m => m.querySelector("mjx-assistive-mml")?.textContent)"""
+TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def find_browser() -> str | None:
+    """Return the path of an installed Chromium or Chrome."""
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+def scroll_through(page: Page) -> None:
+    """Bring every interactive figure and every lazy image into view, and wait for it."""
+    for figure in page.locator(".plotly-figure").all():
+        figure.scroll_into_view_if_needed()
+        figure.locator("css=.main-svg").first.wait_for(state="attached", timeout=30_000)
+    page.locator("html").evaluate("() => document.fonts.ready")
+    page.wait_for_function("[...document.images].every(image => image.complete)")
+    page.evaluate("window.scrollTo(0, 0)")
+
+
+def look(browser: Browser, path: Path, theme: str, screenshot: Path) -> Iterator[str]:
+    """Open one page, save a picture of it, and yield everything that is wrong with it."""
+    context = browser.new_context(
+        color_scheme="dark" if theme == "dark" else "light",
+        viewport={"width": 1280, "height": 900},
+        offline=True,
+    )
+    said: list[str] = []
+    page = context.new_page()
+    page.on("console", lambda m: said.append(f"console: {m.text}") if m.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(f"uncaught: {error}"))
+    page.on("request", lambda r: None if is_local(r.url) else said.append(f"request: {r.url}"))
+    page.on("requestfailed", lambda r: said.append(f"failed request: {r.url[:200]}"))
+    try:
+        page.goto(path.resolve().as_uri(), wait_until="load")
+        page.evaluate("window.MathJax?.startup?.promise")
+        scroll_through(page)
+    except Error as error:
+        said.append(f"did not finish loading: {error}")
+    yield from said
+    if page.locator("html").get_attribute("data-theme") != theme:
+        yield f"theme: the page is not {theme}"
+    yield from (f"broken image: {s}" for s in page.eval_on_selector_all("img", BROKEN))
+    yield from (f"image without alt: {s}" for s in page.eval_on_selector_all("img", NAMELESS))
+    for figure in page.eval_on_selector_all(".plotly-figure", UNLABELLED):
+        yield f"figure without aria-label: {figure}"
+    yield from (f"maths not set: {m}" for m in page.eval_on_selector_all(".math", BARE_MATHS))
+    for maths in page.eval_on_selector_all(".math", MISSET_MATHS):
+        yield f"maths error: {maths}"
+    if page.evaluate(TOO_WIDE) > 0:
+        yield f"the page is {page.evaluate(TOO_WIDE)} px wider than the window"
+    screenshot.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=screenshot, full_page=True)
+    context.close()
+
+
+def is_local(url: str) -> bool:
+    """Say whether a request stays on this machine."""
+    return url.startswith(("file:", "data:", "blob:", "about:"))
+
+
+def look_at_all(html: Path, screenshots: Path, executable: str) -> list[str]:
+    """Look at every page of a built book in both themes; return what is wrong, page by page."""
+    pages = sorted(set(html.rglob("*.html")) - {html / "index.html"})  # that one only redirects
+    if not pages:
+        raise FileNotFoundError(f"no pages in {html}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        return [
+            f"{page.relative_to(html)} ({theme}): {problem}"
+            for page in pages
+            for theme in ("light", "dark")
+            for problem in look(browser, page, theme, screenshots / f"{page.stem}-{theme}.png")
+        ]
+
+
+if __name__ == "__main__":
+    found = look_at_all(Path(sys.argv[1]), Path(sys.argv[2]), find_browser() or "chromium")
+    print("\n".join(found) or "nothing to complain of")
+    sys.exit(bool(found))

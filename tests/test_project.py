@@ -1,0 +1,77 @@
+import re
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from _pipeline.chapters import ROOT, chapters, paired, toc_files
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_environment_yml_says_what_pyproject_says():
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert f"python{PROJECT['requires-python']}" in dependencies
+    (pip,) = (entry["pip"] for entry in dependencies if isinstance(entry, dict))
+    (editable,) = pip  # the project itself: every other package stands in pyproject.toml only
+    extra = re.fullmatch(r"--editable \.\[(\w+)\]", editable)
+    assert extra
+    assert extra[1] in PROJECT["optional-dependencies"]
+
+
+def test_every_requirement_has_a_bound():
+    extras = PROJECT["optional-dependencies"].values()
+    for line in [*PROJECT["dependencies"], *(entry for extra in extras for entry in extra)]:
+        requirement = Requirement(line)
+        assert (
+            requirement.specifier
+            or requirement.name.endswith(("-stubs", "facesynth"))
+            or (requirement.name.startswith("types-"))
+        )
+
+
+def test_readme_names_only_commands_that_exist():
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M)
+    code = re.findall(r"```.*?```|`[^`]+`", (ROOT / "README.md").read_text(), re.S)
+    named = {name for text in code for name in re.findall(r"\bmake (\w+)", text)}
+    assert {"book", "test"} <= named <= set(targets)
+
+
+def test_toc_names_files_that_exist():
+    names = list(toc_files(yaml.safe_load((ROOT / "_toc.yml").read_text())))
+    assert len(names) > 1
+    for name in names:
+        assert any((ROOT / f"{name}{suffix}").exists() for suffix in ("", ".md")), name
+
+
+def test_every_chapter_is_in_the_toc():
+    assert set((ROOT / "book").glob("*.ipynb")) == set(chapters())
+
+
+@pytest.mark.parametrize("chapter", chapters(), ids=lambda chapter: chapter.stem)
+def test_chapter_and_notebook_are_in_step(chapter):
+    text = chapter.with_suffix(".md")
+    assert (text.read_text(), chapter.read_text()) == paired(text), "run `make chapters`"
+    assert '"outputs": []' in chapter.read_text()
+    assert not re.search(r'"outputs": \[[^]]|"execution_count": \d', chapter.read_text())
+
+
+def test_the_repository_has_one_address():
+    url = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    owned = re.escape(url.rsplit("/", 1)[1])
+    files = [ROOT / "README.md", ROOT / "CITATION.cff", *(ROOT / "book").glob("*.md")]
+    for path in files:
+        for found in re.findall(rf"https?://[\w.-]+/[\w.-]+/{owned}\b", path.read_text()):
+            assert found == url, f"{path.name} says {found}, _config.yml says {url}"
+
+
+def test_citation_names_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    (paper,) = citation["references"]
+    assert paper["doi"] == "10.1145/3337067"
+    assert [author["family-names"] for author in paper["authors"]] == [
+        "Shamai",
+        "Slossberg",
+        "Kimmel",
+    ]
