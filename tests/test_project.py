@@ -52,7 +52,8 @@ def test_every_chapter_is_in_the_toc():
 @pytest.mark.parametrize("chapter", chapters(), ids=lambda chapter: chapter.stem)
 def test_chapter_and_notebook_are_in_step(chapter):
     text = chapter.with_suffix(".md")
-    assert (text.read_text(), chapter.read_text()) == paired(text), "run `make chapters`"
+    in_step = (text.read_text(), chapter.read_text()) == paired(text)
+    assert in_step, "run `make chapters`"
     assert '"outputs": []' in chapter.read_text()
     assert not re.search(r'"outputs": \[[^]]|"execution_count": \d', chapter.read_text())
 
