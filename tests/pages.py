@@ -21,6 +21,7 @@ BARE_MATHS = "all => all.filter(m => !m.querySelector('mjx-container')).map(m =>
 MISSET_MATHS = """all => all
     .filter(m => m.querySelector("mjx-merror, [data-mml-node=merror], [fill=red]"))
     .map(m => m.querySelector("mjx-assistive-mml")?.textContent)"""
+PART = 1800  # pixels of a page in one picture
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -70,9 +71,19 @@ def look(browser: Browser, path: Path, theme: str, screenshot: Path) -> Iterator
         yield f"maths error: {maths}"
     if page.evaluate(TOO_WIDE) > 0:
         yield f"the page is {page.evaluate(TOO_WIDE)} px wider than the window"
-    screenshot.parent.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=screenshot, full_page=True)
+    take_pictures(page, screenshot)
     context.close()
+
+
+def take_pictures(page: Page, path: Path) -> None:
+    """Save the page in parts, numbered from 1; a picture of a long page at once would repeat."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.set_viewport_size({"width": 1280, "height": PART})
+    height = page.evaluate("document.documentElement.scrollHeight")
+    for k, top in enumerate(range(0, height, PART - 100), start=1):
+        page.evaluate("top => window.scrollTo(0, top)", top)
+        page.wait_for_timeout(300)  # interactive figures are drawn as they come into view
+        page.screenshot(path=path.with_stem(f"{path.stem}-{k}"))
 
 
 def is_local(url: str) -> bool:

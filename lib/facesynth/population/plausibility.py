@@ -4,10 +4,11 @@ import functools
 
 import numpy as np
 import numpy.typing as npt
-from igl.copyleft.cgal import remesh_self_intersections
 from scipy.spatial import cKDTree
 
+from facesynth.mesh import edges
 from facesynth.population.template import template
+from facesynth.self_intersection import pierced
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -79,11 +80,8 @@ def folded(faces: Floats) -> Bools:
 def crosses(faces: Floats, triangles: Ints | None = None) -> Bools:
     """Whether each of the faces (n, m, 3) passes through itself: (n,). The template's triangles."""
     triangles = template().faces if triangles is None else triangles
-    found = [
-        remesh_self_intersections(np.ascontiguousarray(face), triangles, True, True)[2]
-        for face in faces.astype(np.float64)
-    ]
-    return np.array([len(pairs) > 0 for pairs in found], dtype=bool)
+    edge = edges(triangles)
+    return np.array([len(pierced(face, triangles, edge)) > 0 for face in faces], dtype=bool)
 
 
 @functools.cache

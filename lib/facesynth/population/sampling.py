@@ -164,9 +164,10 @@ def _key(seed: int, resolution: int | None, expressions: bool) -> str:
     digest = hashlib.sha256(f"{seed} {resolution} {expressions} {CHUNK}".encode())
     package = Path(__file__).parents[1]
     sources = sorted([*package.glob("population/*.py"), *package.glob("*mapping.py")])
-    for source in [*sources, package / "colour.py", package / "mesh.py"]:
+    others = ("colour.py", "mesh.py", "self_intersection.py")
+    for source in [*sources, *(package / name for name in others)]:
         digest.update(source.read_bytes())
-    for name in ("anny", "numpy", "scipy", "embreex", "libigl"):
+    for name in ("anny", "numpy", "scipy", "embreex"):
         digest.update(f"{name} {importlib.metadata.version(name)}".encode())
     return digest.hexdigest()[:16]
 
