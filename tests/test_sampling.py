@@ -48,11 +48,11 @@ def test_an_interrupted_run_goes_on_where_it_was(
     drawn: list[int] = []
     draw = sampling._draw
 
-    def third_time_unlucky(first: int, *rest: object) -> sampling.Arrays:
-        drawn.append(first)
+    def third_time_unlucky(chunk: sampling._Chunk) -> sampling.Arrays:
+        drawn.append(chunk.first)
         if len(drawn) == 3:
             raise KeyboardInterrupt
-        return draw(first, *rest)  # type: ignore[arg-type]
+        return draw(chunk)
 
     monkeypatch.setattr(sampling, "_draw", third_time_unlucky)
     with pytest.raises(KeyboardInterrupt):

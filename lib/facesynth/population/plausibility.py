@@ -25,9 +25,8 @@ PROPORTIONS: dict[str, tuple[tuple[int, int], tuple[int, int], float, float]] = 
     "nose length / face height": ((27, 33), (27, 57), 0.54, 0.67),
     "upper lip height / mouth width": ((33, 51), (48, 54), 0.15, 0.38),
 }
-SHARPEST_FOLD = (
-    -0.8
-)  # cosine between the normals of adjacent triangles; skin that crosses folds more
+# Cosine between the normals of adjacent triangles: skin that crosses itself is folded more sharply.
+SHARPEST_FOLD = -0.8
 LIP_SURROUNDINGS = 4.0  # mm around the mouth where a neutral face could cross itself
 
 
@@ -53,7 +52,7 @@ def proportions(faces: Floats) -> dict[str, Floats]:
     return {name: length(a) / length(b) for name, (a, b, _, _) in PROPORTIONS.items()}
 
 
-def plausible(faces: Floats) -> npt.NDArray[np.bool_]:
+def plausible(faces: Floats) -> Bools:
     """Whether each of the faces (n, m, 3) has all its proportions within their ranges: (n,)."""
     measured = proportions(faces)
     within = [
@@ -88,10 +87,10 @@ def crosses(faces: Floats, triangles: Ints | None = None) -> Bools:
 def _skin_pairs() -> Ints:
     """(2, p) adjacent triangles of the template, but for the surface between the lips."""
     face = template()
-    edges = np.sort(face.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    order = np.lexsort(edges.T)
+    sides = np.sort(face.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    order = np.lexsort(sides.T)
     owner = order // 3
-    shared = (edges[order][1:] == edges[order][:-1]).all(1)
+    shared = (sides[order][1:] == sides[order][:-1]).all(1)
     pairs = np.c_[owner[:-1][shared], owner[1:][shared]]
     outside = face.regions["mouth"][face.faces].max(1) == 0
     return pairs[outside[pairs].all(1)].T.copy()

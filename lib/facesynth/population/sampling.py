@@ -77,47 +77,61 @@ def sample(
     if n < 0 or seed < 0:
         raise ValueError(f"n and seed must not be negative, got n={n}, seed={seed}")
     folder = _folder(cache) / _key(seed, resolution, expressions)
-    starts = range(0, n, CHUNK)
-    paths = {s: folder / f"{s:06d}_{min(CHUNK, n - s)}.npz" for s in starts}
-    missing = [s for s in starts if not paths[s].exists()]
+    chunks = [
+        _Chunk(folder, first, min(CHUNK, n - first), seed, resolution, expressions)
+        for first in range(0, n, CHUNK)
+    ]
+    missing = [chunk for chunk in chunks if not chunk.path.exists()]
     # processes that draw the same population at the same time share the work: each goes its own
     # way through the chunks, and leaves out those that are there when it comes to them
     random.Random(os.getpid()).shuffle(missing)
-    jobs = (
-        joblib.delayed(_make)(paths[s], s, min(CHUNK, n - s), seed, resolution, expressions)
-        for s in missing
-    )
     workers = 1 if len(missing) == 1 else n_jobs
     parallel = joblib.Parallel(workers, return_as="generator_unordered", batch_size=1)
     with tqdm(total=n, unit="face", desc="population", disable=not progress) as bar:
-        bar.update(n - sum(min(CHUNK, n - s) for s in missing))
-        for made in parallel(jobs) if missing else ():
+        bar.update(n - sum(chunk.n for chunk in missing))
+        for made in parallel(joblib.delayed(_make)(chunk) for chunk in missing) if missing else ():
             bar.update(made)
-    chunks = [_load(paths[s], s, min(CHUNK, n - s), seed, resolution, expressions) for s in starts]
-    return _join(chunks or [_empty(resolution, expressions)])
+    if not chunks:  # nobody: the columns of one subject, without it
+        one = _draw(_Chunk(folder, 0, 1, seed, resolution, expressions))
+        return _join([{name: column[:0] for name, column in one.items()}])
+    return _join([_load(chunk) for chunk in chunks])
 
 
-def _make(
-    path: Path, first: int, n: int, seed: int, resolution: int | None, expressions: bool
-) -> int:
-    """Draw subjects first to first + n - 1 into a file, unless it is there; return n."""
-    if not path.exists():
-        _save(path, _draw(first, n, seed, resolution, expressions))
-    return n
+@dataclass(frozen=True)
+class _Chunk:
+    """Subjects first to first + n - 1 of a seed, and where they are kept."""
+
+    folder: Path
+    first: int
+    n: int
+    seed: int
+    resolution: int | None
+    expressions: bool
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self.first:06d}_{self.n}.npz"
 
 
-def _draw(first: int, n: int, seed: int, resolution: int | None, expressions: bool) -> Arrays:
-    identities, faces = sample_faces(n, seed, first)
+def _make(chunk: _Chunk) -> int:
+    """Draw a chunk into its file, unless it is there; return its number of subjects."""
+    if not chunk.path.exists():
+        _save(chunk.path, _draw(chunk))
+    return chunk.n
+
+
+def _draw(chunk: _Chunk) -> Arrays:
+    identities, faces = sample_faces(chunk.n, chunk.seed, chunk.first)
     geometry = faces.astype(np.float32)
     arrays: Arrays = {"geometry": geometry, "labels": _labels(identities)}
-    if expressions:
-        sets, amplitudes = sample_expressions(identities, seed, first)
+    if chunk.expressions:
+        sets, amplitudes = sample_expressions(identities, chunk.seed, chunk.first)
         arrays["expressions"] = sets.astype(np.float32)
         arrays["amplitudes"] = amplitudes.astype(np.float32)
-    if resolution is not None:
+    if chunk.resolution is not None:
         arrays["textures"] = np.array(
             [
-                _paint(resolution, identities, i, face, [seed, 3, first + i])
+                _paint(chunk.resolution, identities, i, face, [chunk.seed, 3, chunk.first + i])
                 for i, face in enumerate(geometry)
             ]
         )
@@ -191,27 +205,20 @@ def _save(path: Path, arrays: Arrays) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _load(
-    path: Path, first: int, n: int, seed: int, resolution: int | None, expressions: bool
-) -> Arrays:
+def _load(chunk: _Chunk) -> Arrays:
     """Read a chunk; one that is damaged is drawn again."""
     try:
-        return _read(path)
+        return _read(chunk.path)
     except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile):
-        path.unlink(missing_ok=True)
-        _make(path, first, n, seed, resolution, expressions)
-        return _read(path)
+        chunk.path.unlink(missing_ok=True)
+        _make(chunk)
+        return _read(chunk.path)
 
 
 def _read(path: Path) -> Arrays:
     # opened here: numpy leaves a damaged file open
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)
-
-
-def _empty(resolution: int | None, expressions: bool) -> Arrays:
-    one = _draw(0, 1, 0, resolution, expressions)
-    return {name: array[:0] for name, array in one.items()}
 
 
 def _join(chunks: list[Arrays]) -> Population:
