@@ -22,11 +22,7 @@ import filelock
 from _pipeline.chapters import ROOT, BookError, plain, say, write
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-# tqdm, which pooch brings in, warns of a missing widget that no page could show.
 KERNEL_CONFIG = """\
-c.InteractiveShellApp.exec_lines = [
-    "import warnings; warnings.filterwarnings('ignore', 'IProgress not found'); del warnings"
-]
 c.Application.log_level = "ERROR"
 c.HistoryManager.enabled = False
 c.InlineBackend.print_figure_kwargs = {"bbox_inches": "tight", "metadata": {"Software": None}}
