@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 
-from facesynth.image_mapping import ImageMapping
+from facesynth.image_mapping import ImageMapping, pixel_centres
 from facesynth.mesh import triangle_areas, vertex_areas
 from facesynth.population.noise import Floats, smoothstep
 from facesynth.population.template import Template
@@ -83,7 +83,7 @@ class Anatomy:
         self._measure_curves()
 
     def _measure_mouth(self, uv: NDArray[np.float64]) -> tuple[Floats, Floats]:
-        u, v = (axis.ravel() for axis in pixel_centres(self.resolution))
+        u, v = pixel_centres(self.resolution).T
         upper, lower = (uv[self.template.curves[name]] for name in ("upper_lip", "lower_lip"))
         top, bottom = np.interp(u, *upper.T), np.interp(u, *lower.T)
         within = (u > upper[0, 0]) & (u < upper[-1, 0])
@@ -102,13 +102,6 @@ class Anatomy:
     def curve(self, name: str) -> NDArray[np.float64]:
         """The points (k, 3) of one of the template's curves, in mm from between the eyes."""
         return self.vertices[self.template.curves[name]]
-
-
-def pixel_centres(resolution: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Coordinates u and v (R, R) of an image's pixel centres: row 0 is the top, v = 1."""
-    centre = (np.arange(resolution) + 0.5) / resolution
-    u, v = np.meshgrid(centre, 1 - centre)
-    return u, v
 
 
 def unroll(points: ArrayLike) -> NDArray[np.float64]:

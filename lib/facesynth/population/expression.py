@@ -44,13 +44,16 @@ def sample_expressions(identities: Identities, seed: int, first: int = 0) -> tup
     amplitude[:, 0] = 0.0  # neutral
     unit = np.stack([_unit_weights(a, z[:, k, 1]) for k, a in enumerate(EXPRESSIONS.values())], 1)
     faces = geometry(identities, unit * amplitude[..., None])
-    pending = [(i, k) for i in range(n) for k in range(1, e) if crosses(faces[i, k][None])[0]]
+    crossing = crosses(faces[:, 1:].reshape(-1, *faces.shape[2:])).reshape(n, e - 1)
+    pending = np.argwhere(crossing) + [0, 1]  # subjects and expressions, after the neutral one
     for attempt in range(MAX_WEAKENINGS):
+        if not pending.size:
+            break
         for i, k in pending:
             amplitude[i, k] *= WEAKENED if attempt < MAX_WEAKENINGS - 1 else 0.0
             weights = unit[i, k][None, None] * amplitude[i, k]
             faces[i, k] = geometry(identities[i : i + 1], weights)[0, 0]
-        pending = [(i, k) for i, k in pending if crosses(faces[i, k][None])[0]]
+        pending = pending[crosses(faces[tuple(pending.T)])]
     return faces, amplitude
 
 
