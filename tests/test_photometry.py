@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from facesynth.colour import srgb
 from facesynth.mesh import MeshArrayError, NonFiniteVertexError
-from facesynth.population.appearance import IRIS_COLOURS, sample_appearance
+from facesynth.population.appearance import COMBED, IRIS_COLOURS, sample_appearance
 from facesynth.population.hair import hair_colour
 from facesynth.population.noise import SolidNoise, smoothstep
 from facesynth.population.occlusion import ambient_occlusion
@@ -32,9 +32,10 @@ def subject(seed=3, gender=0.9, ancestry=CAUCASIAN, age=40):
 
 
 def paint(look, resolution=128, vertices=None, seed=7):
-    return photometry(resolution).paint(
+    texture, _ = photometry(resolution).paint(
         look, template().vertices if vertices is None else vertices, seed
     )
+    return texture
 
 
 def plain(**changes):
@@ -74,9 +75,8 @@ def test_same_seed_same_bytes():
     paint(subject(seed=4), seed=8)  # nothing is left behind between subjects
     assert paint(look, seed=7).tobytes() == first.tobytes()
     assert paint(look, seed=np.random.default_rng(7)).tobytes() == first.tobytes()
-    assert Photometry(template(), 128).paint(look, template().vertices, 7).tobytes() == (
-        first.tobytes()
-    )
+    anew, _ = Photometry(template(), 128).paint(look, template().vertices, 7)
+    assert anew.tobytes() == first.tobytes()
     assert np.abs(paint(look, seed=8) - first).max() > 0.05
 
 
@@ -257,6 +257,8 @@ def test_appearances_are_within_their_ranges(drawn):
     for name in ("tan", "freckles", "moles", "wrinkles", "makeup", "lashes", "brow_density"):
         assert getattr(look, name) >= 0
     assert look.iris in IRIS_COLOURS
+    assert look.combed in COMBED
+    assert min(look.fringe, look.frame) >= 0
     if gender <= 0.5:
         assert look.stubble == look.beard == look.moustache == 0
 
@@ -269,7 +271,8 @@ def test_appearances_are_within_their_ranges(drawn):
 def test_average_skin_is_as_light_as_measured(ancestry, low, high):
     looks = [subject(seed, ancestry=ancestry) for seed in range(300)]
     melanin = np.log([look.melanin for look in looks]) + [look.tan for look in looks]
-    rgb = skin_colour(melanin, np.log([look.blood for look in looks]))
+    blood = np.log([look.blood for look in looks]) + [1.5 * look.cheek_flush for look in looks]
+    rgb = skin_colour(melanin, blood)
     luminance = rgb @ [0.2126, 0.7152, 0.0722]
     lightness = 116 * np.cbrt(luminance) - 16
     assert low < lightness.mean() < high

@@ -10,7 +10,9 @@ from embreex.rtcore_scene import EmbreeScene
 from facesynth.colour import from_uint8, to_uint8
 from facesynth.mesh import FaceIndexError, NonFiniteVertexError, vertex_normals
 from facesynth.rendering import Camera, Light, MaterialError, interactive, plate, render
-from facesynth.rendering.light import ambient_occlusion, soft_shadow
+from facesynth.rendering.bump import bend
+from facesynth.rendering.light import ambient_occlusion, soft_shadow, unit
+from facesynth.rendering.material import Hits
 
 CENTRED = Camera(target=(0, 0, 0), height=100, distance=1000)
 
@@ -158,6 +160,61 @@ def test_roof_hides_sky_and_lamp_from_what_lies_below() -> None:
     assert half == pytest.approx(0.5, abs=0.03)  # the lamp's centre is right behind the edge
 
 
+def test_relief_bends_normals_by_its_slope() -> None:
+    vertices, faces, uv = square(60)
+    hits = Hits(faces, np.full((2, 3), 1 / 3, np.float32))  # the middle of each triangle
+    mm = (np.arange(64) + 0.5) / 64 * 60
+    ramp = np.tile(0.2 * mm, (64, 1)) + 0.1 * mm[::-1, None]  # rises by 0.2 along x, 0.1 along y
+    up = np.tile([0.0, 0.0, 1.0], (2, 1))
+    bent = bend(up, hits, vertices, faces, uv, ramp, pixel=0.1)
+    np.testing.assert_allclose(bent, np.tile([-0.2, -0.1, 1.0], (2, 1)), atol=1e-4)
+    turn = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])  # the same, seen from another side
+    turned = bend(up @ turn, hits, vertices @ turn, faces, uv, ramp, pixel=0.1)
+    np.testing.assert_allclose(turned, bent @ turn, atol=1e-4)
+    waves = 0.3 * (-1.0) ** np.arange(64) * np.ones((64, 1))  # finer than the picture
+    np.testing.assert_allclose(bend(up, hits, vertices, faces, uv, waves, pixel=9.0), up, atol=0.01)
+
+
+def test_relief_is_lit_as_the_slope_that_it_stands_for() -> None:
+    vertices, faces, uv = square(60)
+    light = Light(key=(0.6, 0, 0.8))
+    mm = (np.arange(64) + 0.5) / 64 * 60
+    facing, away, flat = (
+        from_uint8(
+            render(vertices, faces, uv, None, relief=k * ramp, camera=CENTRED, size=20, light=light)
+        )[10, 10, 0]
+        for ramp in [np.tile(mm, (64, 1))]
+        for k in (-0.3, 0.3, 0.0)
+    )
+    assert facing > flat > away
+    plain = render(vertices, faces, camera=CENTRED, size=20, light=light)
+    assert from_uint8(plain)[10, 10, 0] == pytest.approx(flat, abs=0.01)
+
+
+def test_oily_skin_shines_sharply() -> None:
+    vertices, faces = dome(60)
+    far = replace(CENTRED, height=140, distance=50_000.0)
+    light = Light(key=(0, 0, 1), fill_colour=(0, 0, 0), key_radius=3)
+    dark = np.zeros_like(vertices)  # nothing but the sheen
+    dry, oily = (
+        from_uint8(
+            render(
+                vertices,
+                faces,
+                vertex_colors=dark,
+                gloss=np.full(len(vertices), k),
+                camera=far,
+                light=light,
+                size=48,
+            )
+        )[24, :, 0]
+        for k in (0.0, 2.0)
+    )
+    assert oily[24] > 1.5 * dry[24] > 0
+    assert oily[36] < dry[36]  # half way to the edge
+    assert unit([3.0, 0.0, 4.0]) == pytest.approx([0.6, 0, 0.8])
+
+
 def test_background_is_composited_in_linear_light() -> None:
     vertices, faces, _ = square(50)
     image = render(vertices, faces, camera=CENTRED, size=20, background=(0.5, 0.5, 0.5))
@@ -191,6 +248,14 @@ def test_unusable_meshes_and_materials() -> None:
         render(vertices, faces, uv[:3], texture)
     with pytest.raises(MaterialError, match="not both"):
         render(vertices, faces, uv, texture, vertex_colors=np.zeros((4, 3)))
+    with pytest.raises(MaterialError, match="needs the uv"):
+        render(vertices, faces, relief=np.zeros((4, 4)))
+    with pytest.raises(MaterialError, match=r"relief has shape \(4, 3\); expected \(R, R\)"):
+        render(vertices, faces, uv, texture, relief=np.zeros((4, 3)))
+    with pytest.raises(MaterialError, match="not finite"):
+        render(vertices, faces, uv, texture, relief=np.full((4, 4), np.nan))
+    with pytest.raises(MaterialError, match=r"gloss has shape \(3,\); this mesh needs \(4,\)"):
+        render(vertices, faces, uv, texture, gloss=np.ones(3))
     with pytest.raises(MaterialError, match=r"expected \(R, R, 3\)"):
         render(vertices, faces, uv, texture[..., 0])
 

@@ -86,6 +86,31 @@ def test_a_damaged_file_is_drawn_again(tmp_path: Path) -> None:
         np.testing.assert_array_equal(first.geometry, again.geometry)
 
 
+def test_one_subject_alone_is_painted_as_in_the_population(tmp_path: Path) -> None:
+    drawn = population.sample(
+        3, seed=5, resolution=64, relief=True, expressions=True, cache=tmp_path, progress=False
+    )
+    assert drawn.relief.shape == (3, 64, 64)
+    assert drawn.relief.dtype == np.float16
+    texture, relief = population.paint(5, 2, 64)
+    # rounding differs between one face and several
+    np.testing.assert_allclose(texture.astype(int), drawn.textures[2], atol=1)
+    np.testing.assert_allclose(relief, drawn.relief[2], atol=2e-3)
+    surprise = drawn.expressions[2, list(population.EXPRESSIONS).index("surprise")]
+    open_, folded = population.paint(5, 2, 64, surprise)
+    assert np.abs(open_.astype(int) - texture).max() > 30  # teeth
+    assert np.abs(folded - relief).max() > 0.03  # lines on the forehead
+    again, _ = population.paint(5, 2, 64, surprise)
+    np.testing.assert_array_equal(again, open_)
+
+
+def test_relief_needs_a_resolution(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs a resolution"):
+        population.sample(1, relief=True, cache=tmp_path, progress=False)
+    plain = population.sample(1, resolution=64, cache=tmp_path, progress=False)
+    assert plain.relief is None
+
+
 @pytest.mark.parametrize("arguments", [{"n": -1}, {"n": 1, "seed": -1}, {"n": 1, "resolution": 32}])
 def test_bad_arguments(arguments: dict[str, int], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"negative|between 64 and 1024"):

@@ -5,7 +5,8 @@ Geometry comes from MakeHuman's CC0 blend shapes, photometry from a model of ski
 
 from facesynth.population.expression import EXPRESSIONS
 from facesynth.population.identity import ANCESTRIES, GENDERS
-from facesynth.population.sampling import CacheError, Population, sample
+from facesynth.population.relief import gloss
+from facesynth.population.sampling import CacheError, Population, paint, sample
 from facesynth.population.template import Template, template
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "CacheError",
     "Population",
     "Template",
+    "gloss",
+    "paint",
     "sample",
     "template",
 ]

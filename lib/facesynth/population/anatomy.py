@@ -79,7 +79,8 @@ class Anatomy:
         self.side_x = np.abs(self.x)
         self.between_lips, self.lips_apart = self._measure_mouth(mapping.uv)
         inner = (self.between_lips > 0) & (self.between_lips < 1)
-        self.lips = np.maximum(smoothstep(0.25, 0.75, columns["lips"]), inner)
+        self.lips = smoothstep(0.25, 0.75, columns["lips"]) * self._lip_ends()
+        self.lips = np.maximum(self.lips, inner)
         self._measure_curves()
 
     def _measure_mouth(self, uv: NDArray[np.float64]) -> tuple[Floats, Floats]:
@@ -90,6 +91,14 @@ class Anatomy:
         apart = np.maximum(top - bottom, 1e-4)
         below = np.where(within, (top - v) / apart, FAR)
         return below.astype(np.float32), (apart * self.resolution).astype(np.float32)
+
+    def _lip_ends(self) -> Floats:
+        """1 on the lips, 0 (R²,) where their red would end in a corner: both lips end in points."""
+        x, y, _ = self.curve("lower_lip").T
+        along = np.clip(self.side_x / x.max(), 0, 1)
+        height = np.where(self.y > np.interp(self.x, x, y), self.lip_top, self.lip_bottom)
+        reach = np.abs(height - y.mean()) * (1 - along**2.6) + 0.4  # mm from where the lips meet
+        return smoothstep(1.6, -0.6, np.abs(self.y - np.interp(self.x, x, y)) - reach)
 
     def _measure_curves(self) -> None:
         # Both sides are measured on the left half, so that the maps are as symmetric as the mesh.

@@ -4,7 +4,8 @@
 ancestry, age, weight, muscle). Beyond these labels appearance is independent of shape.
 
 Skin pigments are set so that the average faces have the colours measured by Xiao et al. 2017 and
-Alaluf et al. 2002. The other numbers were chosen by eye.
+Alaluf et al. 2002; their spread was set beside photographs (`facesynth.realism`). The other numbers
+were chosen by eye.
 """
 
 from dataclasses import dataclass
@@ -12,17 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+_MOST_MELANIN = 0.30  # volume fraction
 # Linear RGB of the irises that occur, light to dark.
 IRIS_COLOURS = {
-    "blue": (0.105, 0.142, 0.185),
-    "green": (0.120, 0.138, 0.085),
-    "hazel": (0.170, 0.115, 0.055),
-    "brown": (0.130, 0.065, 0.030),
-    "dark": (0.045, 0.022, 0.013),
+    "blue": (0.046, 0.056, 0.064),
+    "green": (0.050, 0.052, 0.036),
+    "hazel": (0.066, 0.045, 0.024),
+    "brown": (0.052, 0.028, 0.015),
+    "dark": (0.030, 0.016, 0.010),
 }
+COMBED = ("back", "left", "right", "forward")
 # Melanin of Caucasian hair, from blond to black, and how often: fractions of black hair's.
 _HAIR_MELANIN = (0.12, 0.30, 0.50, 0.70, 0.85)
-_HAIR_SHARE = (0.15, 0.22, 0.28, 0.22, 0.13)
+_HAIR_SHARE = (0.10, 0.17, 0.28, 0.26, 0.19)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Appearance:
     # Skin
     melanin: float  # volume fraction of melanosomes in the epidermis, away from the sun
     blood: float  # volume fraction of blood in the dermis
+    yellow: float  # log units of blue light that carotenoids take, against the average
     tan: float  # log units of melanin that the sun has added, most on forehead and nose
     cheek_flush: float  # log units of blood
     nose_flush: float  # log units of blood
@@ -62,6 +66,9 @@ class Appearance:
     beard: float  # density of a grown beard's hairs, 0 to 1
     moustache: float  # density of its hairs, 0 to 1
     hairline: float  # mm above the average
+    combed: str  # how the scalp's hair lies: one of COMBED
+    fringe: float  # mm that hair hangs over the forehead
+    frame: float  # mm that long hair reaches in front of the face's sides
     # Eyes
     iris: str  # a key of IRIS_COLOURS
     iris_shade: float  # factor of the iris' colour
@@ -102,46 +109,53 @@ def sample_appearance(
     def normal(mean: float, deviation: float, least: float = -np.inf) -> float:
         return float(max(least, rng.normal(mean, deviation)))
 
-    tan = normal(0.12, 0.20, 0)
-    log_melanin = african * np.log(0.22) + asian * np.log(0.040) + caucasian * np.log(0.024)
-    log_blood = african * np.log(0.012) + (1 - african) * np.log(0.0175)
+    tan = normal(0.10, 0.36, 0) * (1 - 0.6 * african)
+    log_melanin = african * np.log(0.215) + asian * np.log(0.026) + caucasian * np.log(0.0100)
+    log_blood = african * np.log(0.016) + (1 - african) * np.log(0.0102)
     hair_melanin = _hair_melanin(rng, caucasian)
     grey = float(np.clip(rng.normal((age - 46) / 30, 0.25), 0, 1))
     beard_kind, beard_density = rng.random(), rng.uniform(0.55, 1.0)
     grows_beard = gender > 0.5
+    combed = str(rng.choice(COMBED, p=(0.45, 0.15, 0.15, 0.25)))
     return Appearance(
-        melanin=float(np.exp(log_melanin + normal(0.08 * male, 0.30))),
-        blood=float(np.exp(log_blood + normal(0.10 * male + 0.3 * (weight - 0.5), 0.18))),
+        melanin=min(
+            _MOST_MELANIN, float(np.exp(log_melanin + normal(0.12 * male, 0.62 - 0.17 * african)))
+        ),
+        blood=float(np.exp(log_blood + normal(0.22 * male + 0.3 * (weight - 0.5), 0.44))),
+        yellow=normal(-0.07, 0.095),
         tan=tan,
-        cheek_flush=normal(0.42 + 0.4 * (weight - 0.5) + 0.1 * (1 - male), 0.20, 0),
+        cheek_flush=normal(0.30 + 0.4 * (weight - 0.5) + 0.1 * (1 - male), 0.20, 0),
         nose_flush=normal(0.36 + 0.006 * max(0.0, age - 40), 0.18, 0),
         under_eye=normal(0.28 + 0.004 * max(0.0, age - 30) + 0.07 * asian, 0.15, 0),
-        mottling=1 - 0.4 * african,
+        mottling=(1 - 0.4 * african) * float(np.exp(rng.normal(-0.35, 0.25))),
         freckles=normal(-0.3, 0.8, 0) * caucasian * 1.2 * float(np.exp(-0.02 * (age - 20))),
         age_spots=max(0.0, (age - 45) / 30) * rng.random() * (caucasian + 0.3 * asian) * 0.7,
         moles=int(rng.poisson(3)),
         wrinkles=float(np.clip((age - 28) / 40, 0, 1.3) * normal(1, 0.25, 0)),
         pores=0.6 + 0.5 * rng.random() + 0.3 * male,
         lid_crease=0.55 * (1 - 0.6 * asian),
-        lip_melanin=normal(0.25 - 0.35 * (1 - african) * (1 - male), 0.18),
-        lip_blood=float(np.exp(np.log(0.060 - 0.010 * african) + normal(0.1 * (1 - male), 0.2))),
-        makeup=normal(0.1, 0.5, 0) * float(not grows_beard),
+        lip_melanin=normal(0.15 - 0.40 * (1 - african) * (1 - 0.4 * male), 0.26),
+        lip_blood=float(np.exp(np.log(0.092 - 0.030 * african) + normal(0.15 * (1 - male), 0.3))),
+        makeup=normal(0.25, 0.6, 0) * float(not grows_beard),
         hair_melanin=hair_melanin,
         hair_red=normal(-0.1, 0.25, 0) * caucasian,
         grey=grey,
-        brow_thickness=normal(0.80 + 0.35 * male + 0.15 * (muscle - 0.5), 0.18, 0.45),
+        brow_thickness=normal(0.70 + 0.32 * male + 0.15 * (muscle - 0.5), 0.24, 0.4),
         brow_density=float(
-            np.clip(rng.normal(0.8 + 0.25 * male - 0.004 * max(0, age - 50), 0.15), 0.4, 1.3)
+            np.clip(rng.normal(0.8 + 0.25 * male - 0.004 * max(0, age - 50), 0.25), 0.35, 1.5)
         ),
-        brow_height=normal(0, 1.5),
+        brow_height=normal(0.5 - 1.6 * male, 2.0),
         brow_arch=normal(0.5 + 0.6 * (1 - male), 0.30, 0),
         brow_length=normal(1, 0.06),
-        brow_tilt=normal(0, 1.5),
+        brow_tilt=normal(0, 2.2),
         lashes=normal(0.8 + 0.35 * (1 - male), 0.12, 0.4),
         stubble=grows_beard * float(np.clip(rng.normal(0.45 - 0.2 * asian, 0.22), 0.03, 1)),
         beard=grows_beard * beard_density * (beard_kind < 0.22),
         moustache=grows_beard * beard_density * (beard_kind < 0.28),
         hairline=normal(0, 3) + 12 * male * max(0.0, (age - 35) / 40) * rng.random(),
+        combed=combed,
+        fringe=float(rng.uniform(14, 34)) * (combed == "forward") * (rng.random() < 0.6),
+        frame=float(rng.uniform(5, 18)) * (not grows_beard and rng.random() < 0.65),
         iris=_iris(rng, african, asian, caucasian),
         iris_shade=float(np.exp(rng.normal(0, 0.2))),
         iris_radius=normal(5.8, 0.12),

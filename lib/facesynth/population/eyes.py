@@ -12,12 +12,12 @@ from facesynth.population.appearance import IRIS_COLOURS, Appearance
 from facesynth.population.noise import Floats, gaussian, smoothstep, streaks
 from facesynth.population.strokes import blend, line
 
-_SCLERA = np.array([0.55, 0.50, 0.465], dtype=np.float32)
+_SCLERA = np.array([0.47, 0.42, 0.39], dtype=np.float32)
 _VEIN = np.array([0.05, 0.24, 0.22], dtype=np.float32)  # light that a blood vessel takes
 _CARUNCLE = np.array([0.42, 0.17, 0.14], dtype=np.float32)  # the pink inner corner
 _WATERLINE = np.array([0.48, 0.24, 0.19], dtype=np.float32)  # the lower lid's wet edge
 _LASH = np.array([0.018, 0.012, 0.010], dtype=np.float32)
-_HIGHLIGHT = 0.85  # linear intensity of the lamp's reflection on the cornea
+_HIGHLIGHT = 0.80  # linear intensity of the lamp's reflection on the cornea
 _PUPIL = 0.36  # of the iris' radius
 
 
@@ -90,8 +90,8 @@ class Eyes:
         return ball + lamp[:, None] * (_HIGHLIGHT - ball)
 
     def _lid_shadow(self, pixels: NDArray[np.intp]) -> Floats:
-        upper = 0.35 + 0.65 * smoothstep(0, 3.4, self.anatomy.upper_lid[pixels])
-        return upper * (0.8 + 0.2 * smoothstep(0, 1.4, self.anatomy.lower_lid[pixels]))
+        upper = 0.25 + 0.75 * smoothstep(-0.3, 3.8, self.anatomy.upper_lid[pixels])
+        return upper * (0.72 + 0.28 * smoothstep(0, 1.8, self.anatomy.lower_lid[pixels]))
 
     def _paint_margins(self, rgb: Floats, look: Appearance, rng: np.random.Generator) -> None:
         a, pixels = self.anatomy, self._around
@@ -106,11 +106,11 @@ class Eyes:
         # Lashes: a dark root line, and hairs that fan out over the skin beyond it.
         tufts = 0.55 + 0.8 * streaks(rng, at * 150, upper * 0.25)
         outwards = smoothstep(0.05, 0.5, at)
-        roots = line(upper, 0.9, texel) * (0.6 + 0.4 * outwards) * min(1.0, 0.8 * look.lashes)
+        roots = line(upper, 1.05, texel) * (0.65 + 0.35 * outwards) * min(1.0, 0.95 * look.lashes)
         fan = np.exp(-((upper / (1.9 * look.lashes)) ** 2)) * (ball < 0.5)
         fan = fan * 0.5 * np.clip(tufts, 0, 1.2) * outwards * look.lashes
         below = 0.45 * line(lower, 0.5, texel) * np.clip(0.7 + 0.5 * tufts, 0, 1) * look.lashes
-        mascara = 1 + 0.5 * look.makeup
+        mascara = 1 + 0.6 * look.makeup
         blend(here, np.clip((roots + 0.6 * fan + 0.6 * below) * mascara, 0, 0.95), _LASH)
         rgb[pixels] = here
 

@@ -1,6 +1,6 @@
-"""Hair on the face, drawn hair by hair: brows, beard, stubble and the scalp's edge.
+"""Hair on the face, drawn hair by hair: brows, beard and stubble; `scalp` draws the rest.
 
-Where hair is dense, a flat undercoat in shadow lies below the single hairs.
+Where hair is dense, an undercoat in shadow lies below the single hairs.
 """
 
 import numpy as np
@@ -10,25 +10,8 @@ from scipy.interpolate import CubicSpline
 from facesynth.population.anatomy import Anatomy
 from facesynth.population.appearance import Appearance
 from facesynth.population.noise import Floats, gaussian, smoothstep
+from facesynth.population.scalp import GREY, Scalp, composite, hair_colour
 from facesynth.population.strokes import Plane, Strands, blend, scatter
-
-GREY = np.array([0.30, 0.285, 0.265], dtype=np.float32)  # linear RGB of hair without melanin
-
-# Absorption of the hair's pigments in linear RGB, and the colour of a tress that scatters light
-# many times: d'Eon et al. 2011 and Chiang et al., "A practical and controllable hair and fur model
-# for production path tracing" (CGF 2016), at their azimuthal roughness 0.3.
-_EUMELANIN = np.array([0.419, 0.697, 1.370])
-_PHEOMELANIN = np.array([0.187, 0.400, 1.050])
-_MULTIPLE_SCATTERING = 5.888
-_SHEEN = 0.018  # light that the hair's surface reflects
-
-
-def hair_colour(melanin: float, red: float = 0.0) -> Floats:
-    """Linear RGB (3,) of hair by melanin (0.1 is blond, 0.5 brown, 1 black) and red, 0 to 0.5."""
-    concentration = 0.06 * np.exp(4.2 * melanin)
-    absorption = concentration * _EUMELANIN + (0.08 + 0.8 * red) * _PHEOMELANIN
-    colour = np.exp(-_MULTIPLE_SCATTERING * np.sqrt(absorption)) + _SHEEN
-    return colour.astype(np.float32)
 
 
 class Hair:
@@ -38,7 +21,7 @@ class Hair:
         self.anatomy = anatomy
         self.brow_plane = Plane(anatomy, (-75, 75), (-5, 55), grid=0.15)
         self.beard_plane = Plane(anatomy, (-125, 125), (-125, 25), grid=0.35)
-        self.scalp_plane = Plane(anatomy, (-150, 150), (-20, 175), grid=0.4)
+        self._scalp = Scalp(anatomy)
         self.beard_area = beard_area(anatomy, anatomy.x, anatomy.y, anatomy.z)
         self.beard_area *= (1 - anatomy.lips) * (1 - anatomy.mouth)
         self._vertex_beard = beard_area(anatomy, *anatomy.vertices.T.astype(np.float32))
@@ -46,22 +29,29 @@ class Hair:
         self._brow_ends = brow[0], brow[-1]
         self._brow = CubicSpline(*brow.T, bc_type="natural")
 
-    def paint(self, rgb: Floats, look: Appearance, rng: np.random.Generator) -> None:
-        """Draw scalp, beard and brows over the texture, in place."""
-        self._paint_scalp(rgb, look, rng)
-        self._paint_beard(rgb, look, rng)
-        self._paint_brows(rgb, look, rng)
+    def paint(
+        self, rgb: Floats, look: Appearance, noise: list[Floats], rng: np.random.Generator
+    ) -> Floats:
+        """Draw scalp, beard and brows over the texture, in place; how far (R²,) they cover it.
+
+        noise : fields (R²,) of unit variance, coarse to fine, by which edges wander.
+        """
+        of_scalp, of_beard, of_brows = rng.spawn(3)
+        covered = self._scalp.paint(rgb, look, of_scalp)
+        covered = np.maximum(covered, self._paint_beard(rgb, look, noise, of_beard))
+        self._paint_brows(rgb, look, of_brows)
+        return covered
 
     def _paint_brows(self, rgb: Floats, look: Appearance, rng: np.random.Generator) -> None:
         strands = [self._brow_strands(look, side, rng) for side in (-1, 1)]
         both = Strands(*(np.concatenate(f) for f in zip(*map(_fields, strands), strict=True)))
-        colour = hair_colour(min(1.0, look.hair_melanin + 0.15), 0.6 * look.hair_red)
-        _composite(rgb, self.brow_plane, both, colour)
+        colour = hair_colour(min(1.0, look.hair_melanin + 0.22), 0.6 * look.hair_red)
+        composite(rgb, self.brow_plane, both, colour)
 
     def _brow_strands(self, look: Appearance, side: int, rng: np.random.Generator) -> Strands:
-        n = int(700 * look.brow_density * look.brow_thickness)
+        n = int(860 * look.brow_density * look.brow_thickness)
         along = rng.beta(1.1, 1.3, n).astype(np.float32)  # 0 at the inner end, 1 at the outer
-        across = np.clip(rng.normal(0, 0.45, n), -1, 1)  # 1 is the upper edge
+        across = rng.normal(0, 0.50, n)  # 1 is the upper edge; few hairs stand beyond it
         # Half as thick as the brow is: grows over the first fifth, thins out to the tail.
         half = 4.6 * look.brow_thickness * (0.6 + 0.4 * smoothstep(0, 0.2, along))
         half *= 1 - 0.62 * smoothstep(0.45, 1.05, along)
@@ -69,9 +59,11 @@ class Hair:
         place[:, 1] += half * across + rng.normal(0, 0.25, n) + rng.normal(0, 0.5)
         # Inner hairs stand up, outer ones follow the brow; upper and lower rows lean together.
         angle = np.arctan(slope) + (1.25 - 1.05 * smoothstep(0, 0.45, along))
-        angle += rng.normal(0, 0.18, n) - 0.30 * across * (along > 0.15)
+        angle += rng.normal(0, 0.18, n) - 0.30 * np.clip(across, -1.2, 1.2) * smoothstep(
+            0.05, 0.3, along
+        )
         bend = -0.55 * (1 - along) - 0.2 + rng.normal(0, 0.15, n)
-        length = (4.5 + 2.5 * smoothstep(0.1, 0.5, along)) * rng.uniform(0.6, 1.15, n)
+        length = (4.5 + 2.5 * smoothstep(0.1, 0.5, along)) * rng.uniform(0.45, 1.15, n)
         length *= 0.75 + 0.25 * look.brow_thickness
         if side < 0:
             place[:, 0], angle, bend = -place[:, 0], np.pi - angle, -bend
@@ -88,28 +80,38 @@ class Hair:
         t = chord + bow + tilt + look.brow_height
         return np.stack([s, t], axis=1), flatter * self._brow(s, 1)
 
-    def _paint_beard(self, rgb: Floats, look: Appearance, rng: np.random.Generator) -> None:
+    def _paint_beard(
+        self, rgb: Floats, look: Appearance, noise: list[Floats], rng: np.random.Generator
+    ) -> Floats:
+        area = self.beard_area
         if look.stubble + look.beard + look.moustache == 0:
-            return
+            return np.zeros_like(area)
+        # Beards thin out unevenly towards their edges.
+        area = area * smoothstep(0.0, 0.75, area + 0.16 * noise[1] + 0.16 * noise[2])
         colour = hair_colour(min(1.0, look.hair_melanin + 0.05), look.hair_red)
         # Hairs below the surface of shaven skin tint it bluish grey.
-        shadow = self.beard_area * look.stubble * (0.10 + 0.16 * look.hair_melanin)
+        shadow = area**1.5 * look.stubble * (0.07 + 0.16 * look.hair_melanin)
+        shadow *= 1 - 0.8 * look.grey
         tint = 0.5 * colour + np.array([0.020, 0.026, 0.034], dtype=np.float32)
         blend(rgb, shadow, tint)
         roots = scatter(self.anatomy, self._vertex_beard, int(9000 * look.stubble), rng)
         short = self._beard_strands(roots, (0.45, 0.95), look, rng)
-        _composite(rgb, self.beard_plane, short, 0.8 * colour)
+        composite(rgb, self.beard_plane, short, 0.8 * colour)
 
         grown = self._vertex_beard * np.where(
             self._is_moustache(), look.moustache, look.beard
         ).astype(np.float32)
         if not grown.any():
-            return
+            return 0.3 * shadow
         density = float(grown.max())
-        undercoat = 0.62 * density * self.beard_area**1.5 * self._grown_share(look)
+        undercoat = 0.50 * density * area**1.5 * self._grown_share(look)
         blend(rgb, undercoat, 0.75 * colour * (1 - 0.6 * look.grey) + 0.4 * GREY * look.grey)
-        roots = scatter(self.anatomy, grown, int(5200 * density), rng)
-        _composite(rgb, self.beard_plane, self._beard_strands(roots, (5, 11), look, rng), colour)
+        share = float(grown.sum() / self._vertex_beard.sum())  # of a full, dense beard
+        roots = scatter(self.anatomy, grown**1.5, int(8000 * share), rng)
+        composite(
+            rgb, self.beard_plane, self._beard_strands(roots, (2.5, 8), look, rng), 0.9 * colour
+        )
+        return undercoat
 
     def _is_moustache(self) -> NDArray[np.bool_]:
         x, y, _ = self.anatomy.vertices.T
@@ -135,28 +137,6 @@ class Hair:
         grey = rng.random(n) < 0.85 * look.grey
         return Strands(roots, down + rng.normal(0, 0.28, n), rng.normal(0, 0.5, n), length, grey)
 
-    def _paint_scalp(self, rgb: Floats, look: Appearance, rng: np.random.Generator) -> None:
-        a = self.anatomy
-        offset = look.hairline + 2.0 * rng.standard_normal()
-        recession = max(0.0, look.hairline - 3)
-        density = scalp_density(a.x, a.y, offset, recession)
-        colour = hair_colour(look.hair_melanin, look.hair_red)
-        flat = 0.42 * colour * (1 - 0.7 * look.grey) + 0.4 * GREY * 0.7 * look.grey
-        blend(rgb, 0.85 * density**2, flat)
-        x, y, _ = a.vertices.T.astype(np.float32)
-        locks = scatter(a, scalp_density(x, y, offset, recession), 1000, rng)
-        roots = np.repeat(locks, 7, axis=0)  # hairs of a lock lie side by side
-        n = len(roots)
-        roots += rng.normal(0, 0.9, (n, 2))
-        s, t = roots.T
-        away = np.arctan2(t + 25, s)  # from the face
-        lean = np.repeat(rng.normal(0, 0.22, len(locks)), 7)
-        bend = np.repeat(rng.normal(0, 0.3, len(locks)), 7) + rng.normal(0, 0.15, n)
-        length = rng.uniform(5, 14, n)
-        grey = rng.random(n) < 0.9 * look.grey
-        strands = Strands(roots, away + lean + rng.normal(0, 0.08, n), bend, length, grey)
-        _composite(rgb, self.scalp_plane, strands, colour)
-
 
 def beard_area(anatomy: Anatomy, x: Floats, y: Floats, z: Floats) -> Floats:
     """Where beards grow (n,), in [0, 1], at places in mm: jaw, chin, upper lip, before the ears."""
@@ -167,29 +147,11 @@ def beard_area(anatomy: Anatomy, x: Floats, y: Floats, z: Floats) -> Floats:
     sideburn = smoothstep(58, 65, side) * smoothstep(20, -5, y)
     bare = 0.6 * gaussian(y, lip_bottom - 5, 3) * smoothstep(2, 8, side) * smoothstep(24, 12, side)
     centre, height = (nose + lip_top) / 2, max(nose - lip_top, 6.0)
-    moustache = smoothstep(0.62, 0.35, np.abs(y - centre + 0.18 * np.maximum(side - 8, 0)) / height)
+    off = np.abs(y - centre + 0.20 * np.maximum(side - 7, 0))  # it droops, and ends in points
+    moustache = smoothstep(0.68, 0.28, off / (height * np.clip(1.1 - (side / 28) ** 2, 0.15, 1)))
     moustache *= smoothstep(28, 20, side) * (1 - 0.5 * gaussian(side, 0, 2.2))
     neck = smoothstep(-60, -25, z)
     return np.clip(np.maximum(jaw * (1 - bare), sideburn) * neck + moustache, 0, 1)
-
-
-def scalp_density(x: Floats, y: Floats, offset: float, recession: float) -> Floats:
-    """How dense the scalp's hair is (n,), in [0, 1], at places in mm.
-
-    The hairline is an arch over the forehead that comes down before the ears. `offset` mm move it
-    up; `recession` mm deepen its corners.
-    """
-    side = np.minimum(np.abs(x) / 68, 1)
-    arch = np.sqrt(np.maximum(1 - side**3.2, 0))
-    line = (67 + offset) * arch + recession * gaussian(np.abs(x), 38, 13)
-    return smoothstep(-2, 9, y - line) * smoothstep(-10, 15, y)
-
-
-def _composite(rgb: Floats, plane: Plane, strands: Strands, colour: Floats) -> None:
-    pigmented, grey = plane.draw(strands)
-    seen = np.flatnonzero(pigmented + grey > 1e-3)
-    pixels, pigmented, grey = plane.pixels[seen], pigmented[seen, None], grey[seen, None]
-    rgb[pixels] = rgb[pixels] * (1 - pigmented - grey) + pigmented * colour + grey * GREY
 
 
 def _fields(strands: Strands) -> tuple[NDArray, ...]:

@@ -24,14 +24,14 @@ MAX_ATTEMPTS = 50
 # Standard deviation of each local axis: by group, then a factor by what the axis' name contains.
 # Chosen so that faces stay plausible; larger ones soon look like nobody.
 GROUP_SIGMA = {
-    "head": 0.16,
-    "nose": 0.30,
+    "head": 0.24,
+    "nose": 0.33,
     "mouth": 0.28,
-    "eyes": 0.28,
-    "chin": 0.30,
-    "cheek": 0.35,
-    "forehead": 0.35,
-    "eyebrows": 0.35,
+    "eyes": 0.30,
+    "chin": 0.40,
+    "cheek": 0.40,
+    "forehead": 0.42,
+    "eyebrows": 0.5,
     "neck": 0.30,
 }
 AXIS_FACTOR = {
@@ -65,6 +65,8 @@ AXIS_FACTOR = {
     "mouth-scale-depth": 0.6,
 }
 ASYMMETRY_SIGMA = 0.16
+# Factors by which gender and age reach beyond MakeHuman's own extremes, which are mild.
+DIMORPHISM, AGEING = 1.25, 1.25
 MAX_DEVIATION = 2.3  # standard deviations at which a local axis is cut off
 
 
@@ -91,8 +93,9 @@ class Identities:
 
     def weights(self) -> Weights:
         """Target weights (n, t) of the neutral faces."""
-        age = targets.years_to_age(self.age)
-        macro = targets.macro_weights(self.masculinity, age, self.shares, self.muscle, self.weight)
+        age = AGEING * targets.years_to_age(self.age)
+        male = 0.5 + DIMORPHISM * (self.masculinity - 0.5)
+        macro = targets.macro_weights(male, age, self.shares, self.muscle, self.weight)
         local = targets.local_weights(self.local)
         return macro + local + targets.asymmetry_weights(self.asymmetry)
 
@@ -176,7 +179,7 @@ def _draw(seed: int, i: int, attempt: int) -> Identities:
     while shares.argmax() != ancestry:
         shares = rng.dirichlet(0.25 + 4.0 * np.eye(3)[ancestry])
     age = np.clip(YOUNGEST + rng.gamma(2.2, 10.5), YOUNGEST, OLDEST)
-    weight = np.clip(rng.normal(0.5 + 0.0015 * (age - 35), 0.17), 0.05, 0.97)
+    weight = np.clip(rng.normal(0.44 + 0.0022 * (age - 35), 0.18), 0.05, 0.97)
     muscle = np.clip(rng.normal(0.5 + 0.1 * (gender - 0.5), 0.14), 0.1, 0.9)
     z = np.clip(rng.normal(size=len(_sigma())), -MAX_DEVIATION, MAX_DEVIATION)
     z += _label_shift(shares - 1 / 3, masculinity - 0.5, age, weight - 0.5)
@@ -210,6 +213,14 @@ def _sigma() -> Floats:
 _TIED_AXES = {
     "broad nose": ("nose-scale-horiz", "nose-flaring", "nostrils-width"),
     "full lips": ("lip-volume", "lip-height"),
+    "brow height": ("eyebrows-trans:down",),
+    "brow ridge": ("eyebrows-trans:backward",),
+    "large nose": ("nose-scale-vert", "nose-volume", "nose-width2"),
+    "cheekbones": ("cheek-bones",),
+    "long face": ("head-scale-vert",),
+    "sagging cheeks": ("cheek-trans:down",),
+    "mouth corners": ("mouth-angles",),
+    "jowls": ("chin-jaw-drop", "neck-double"),
     "inner eye fold": ("epicanthus",),
     "eye height": ("eye-height",),
     "high nose": ("nose-scale-depth", "nose-hump", "nose-greek"),
@@ -222,7 +233,7 @@ _TIED_AXES = {
 
 @functools.cache
 def _tied() -> Floats:
-    """(9, a) which local axes belong to each entry of `_TIED_AXES`."""
+    """(k, a) which local axes belong to each entry of `_TIED_AXES`."""
     names = targets.local_axes()
     return np.array(
         [[float(any(p in n for p in parts)) for n in names] for parts in _TIED_AXES.values()]
@@ -232,17 +243,25 @@ def _tied() -> Floats:
 def _label_shift(shares: Floats, male: float, age: float, weight: float) -> Floats:
     """Shift (a,) of the local axes, in standard deviations, that goes with the labels.
 
-    It comes on top of what the macro targets do, and is weak against the axes' own spread.
+    It comes on top of what the macro targets do, and is weaker than the axes' own spread.
     """
     african, asian, caucasian = shares
     decades = (age - 40) / 20
     shift = {
         "broad nose": 0.8 * african + 0.2 * asian - 0.4 * caucasian,
-        "full lips": 0.9 * african - 0.4 * caucasian,
+        "full lips": 0.9 * african - 0.4 * caucasian - 0.7 * male - 0.35 * decades,
+        "brow height": -1.3 * male - 0.15 * decades,
+        "brow ridge": 1.2 * male,
+        "large nose": 0.5 * male + 0.2 * decades,
+        "cheekbones": -0.6 * male,
+        "long face": 0.6 * male,
+        "sagging cheeks": -0.5 * decades,
+        "mouth corners": -0.35 * decades,
+        "jowls": 0.5 * decades,
         "inner eye fold": -1.2 * asian,
-        "eye height": -0.5 * asian,
+        "eye height": 0.5 - 0.7 * asian - 1.1 * male - 0.35 * decades,
         "high nose": 0.7 * caucasian - 0.4 * asian - 0.2 * african,
-        "strong chin": 0.5 * male,
+        "strong chin": 1.8 * male,
         "bags under the eyes": 0.6 * decades,
         "laugh lines": -0.5 * decades,
         "fat": 2.0 * weight,

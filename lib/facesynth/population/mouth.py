@@ -62,7 +62,8 @@ class Mouth:
         x = self.anatomy.side_x[self._patch]
         between = np.abs((x / _INCISOR) % 1 - 0.5) * _INCISOR  # mm from the gaps between teeth
         shade = 1 - 0.35 * line(_INCISOR / 2 - between, 0.4, self.anatomy.texel[self._patch])
-        return upper * smoothstep(2, 6, gap) * smoothstep(21, 14, x) * np.clip(shade, 0, 1)
+        shade *= 0.7 + 0.3 * smoothstep(0, 4, below)  # in the upper lip's shadow
+        return upper * smoothstep(2, 6, gap) * smoothstep(20, 8, x) * np.clip(shade, 0, 1)
 
 
 def lip_gap(vertices: NDArray[np.floating], anatomy: Anatomy) -> NDArray[np.float64]:

@@ -1,8 +1,9 @@
-"""The photometry of a face: a texture in the canonical image, painted for one subject.
+"""The photometry of a face: texture and fine relief in the canonical image, for one subject.
 
 Skin is a mixture of two pigments whose concentrations vary over the face (flushed cheeks, tanned
-forehead, freckles, blotches); `skin` turns them into colour. Wrinkles and pores shade it, hair
-covers it, and the subject's own geometry darkens it where it sees little of the sky.
+forehead, freckles, blotches); `skin` turns them into colour. Pores and wrinkles are a relief that
+shades it, hair covers it, and the subject's own geometry darkens it where it sees little of the
+sky. In an expression the skin folds where the geometry squeezes it.
 """
 
 import numpy as np
@@ -11,18 +12,24 @@ from numpy.typing import ArrayLike, NDArray
 from facesynth.mesh import MeshArrayError, check_arrays
 from facesynth.population.anatomy import Anatomy
 from facesynth.population.appearance import Appearance
+from facesynth.population.compression import Compression
 from facesynth.population.eyes import Eyes
 from facesynth.population.hair import Hair
-from facesynth.population.marks import Marks
 from facesynth.population.mouth import Mouth
-from facesynth.population.noise import Floats, SolidNoise
+from facesynth.population.noise import Floats, SolidNoise, smoothstep
 from facesynth.population.occlusion import ambient_occlusion, neighbour_mean
 from facesynth.population.pigments import Pigments
+from facesynth.population.relief import Relief
 from facesynth.population.skin import skin_colour
+from facesynth.population.strokes import blend
 from facesynth.population.template import Template
 from facesynth.universal_mapping import UniversalMapping
 
 RESOLUTIONS = (64, 1024)  # pixels along a side, least and most
+_OPEN = 0.82  # share of the sky that a cheek sees; what sees more is as light
+_CAROTENE = np.array([0.0, 0.12, 1.0], dtype=np.float32)  # its absorption in RGB
+_NOSTRIL = np.array([0.020, 0.008, 0.007], dtype=np.float32)  # linear RGB of the dark in it
+_CAVITY_SHADE = 1.1  # logarithm of the light lost, by a hollow's depth over its width
 NOISE_CELLS = (30.0, 13.0, 5.5, 2.2, 0.9, 0.4)  # mm, coarse blotches to pores
 
 
@@ -53,16 +60,22 @@ class Photometry:
         place = np.stack([self.anatomy.x, self.anatomy.y, self.anatomy.z], axis=1)
         self._noise = [SolidNoise(place, cell, self.anatomy.texel) for cell in NOISE_CELLS]
         self._pigments = Pigments(self.anatomy)
-        self._marks = Marks(self.anatomy)
+        self._relief = Relief(self.anatomy)
+        self._compression = Compression(template.vertices, self.anatomy.unrolled, template.faces)
         self._hair = Hair(self.anatomy)
         self._eyes = Eyes(self.anatomy)
         self._mouth = Mouth(self.anatomy)
+        self._nostrils = _nostrils(self.anatomy)
         self._smooth = neighbour_mean(template.faces, len(template.vertices))
 
     def paint(
-        self, appearance: Appearance, vertices: ArrayLike, rng: np.random.Generator | int
-    ) -> NDArray[np.float32]:
-        """The texture (R, R, 3), linear RGB in [0, 1], of one subject.
+        self,
+        appearance: Appearance,
+        vertices: ArrayLike,
+        rng: np.random.Generator | int,
+        neutral: ArrayLike | None = None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The texture (R, R, 3), linear RGB in [0, 1], and relief (R, R), mm, of one subject.
 
         Parameters
         ----------
@@ -71,31 +84,46 @@ class Photometry:
         vertices : (m, 3) array
             The subject's geometry, mm. It occludes light, opens the mouth and places the irises.
         rng : numpy.random.Generator or int
-            Generator or seed of what varies beyond the appearance: where blotches, moles and hairs
-            lie. The same seed gives the same face at any resolution.
+            Generator or seed of what varies beyond the appearance: where blotches, moles, wrinkles
+            and hairs lie. The same seed gives the same face at any resolution.
+        neutral : (m, 3) array, optional
+            The subject's neutral geometry, mm, where `vertices` is an expression: skin that it
+            squeezes folds into wrinkles.
 
         Raises
         ------
         MeshError
             If the vertices have another shape than the template's, or are not finite.
         """
+        points = self._check(vertices)
+        squeeze = None
+        if neutral is not None:
+            tensor = self._compression.tensor(self._check(neutral), points)
+            squeeze = self.mapping.to_image(tensor).astype(np.float32).reshape(-1, 3)
+        # A generator for each part: what one draws does not change what another sees.
+        of_noise, of_marks, of_hair, of_eyes, of_relief = np.random.default_rng(rng).spawn(5)
+        noise = [field.sample(of_noise) for field in self._noise]
+        relief = self._relief.field(appearance, noise, squeeze, of_relief)
+        cavity = self._relief.cavity(relief)
+        log_melanin, log_blood = self._pigments.fields(appearance, noise, of_marks)
+        rgb = skin_colour(log_melanin + 0.2 * cavity, log_blood + 0.45 * cavity)
+        rgb *= hollow_light(cavity) * np.exp(-appearance.yellow * _CAROTENE)
+        covered = self._hair.paint(rgb, appearance, noise, of_hair)
+        relief *= 1 - covered  # hair lies over it
+        frontal = self._shade(rgb, points)
+        blend(rgb, self._nostrils, _NOSTRIL)
+        self._eyes.paint(rgb, appearance, points, frontal, of_eyes)
+        self._mouth.paint(rgb, points)
+        size = self.resolution
+        return np.clip(rgb, 0, 1).reshape(size, size, 3), relief.reshape(size, size)
+
+    def _check(self, vertices: ArrayLike) -> NDArray[np.float64]:
         expected = self.template.vertices.shape
         if np.shape(vertices) != expected:
             raise MeshArrayError(
                 f"vertices have shape {np.shape(vertices)}; the template's are {expected}"
             )
-        points, _ = check_arrays(vertices, self.template.faces)
-        # A generator for each part: what one draws does not change what another sees.
-        of_noise, of_marks, of_hair, of_eyes = np.random.default_rng(rng).spawn(4)
-        noise = [field.sample(of_noise) for field in self._noise]
-        log_melanin, log_blood = self._pigments.fields(appearance, noise, of_marks)
-        rgb = skin_colour(log_melanin, log_blood)
-        rgb *= self._marks.relief(appearance, noise, of_marks)[:, None]
-        self._hair.paint(rgb, appearance, of_hair)
-        frontal = self._shade(rgb, points)
-        self._eyes.paint(rgb, appearance, points, frontal, of_eyes)
-        self._mouth.paint(rgb, points)
-        return np.clip(rgb, 0, 1).reshape(self.resolution, self.resolution, 3)
+        return check_arrays(vertices, self.template.faces)[0]
 
     def _shade(self, rgb: Floats, points: NDArray[np.floating]) -> Floats:
         """Darken by ambient occlusion, in place; x and y (R², 2) of the pixels on the subject."""
@@ -103,7 +131,24 @@ class Photometry:
         sky = self._smooth @ (self._smooth @ sky)
         at_vertices = np.column_stack([points[:, :2], sky])
         image = self.mapping.to_image(at_vertices).astype(np.float32).reshape(-1, 3)
-        light = 0.35 + 0.65 * np.maximum(image[:, 2], 0.05)
-        # Light that reaches a hollow has met skin before: it loses its blue first.
-        rgb *= light[:, None] ** np.array([0.75, 1.05, 1.15], dtype=np.float32)
+        open_sky = np.minimum(image[:, 2] / _OPEN, 1)
+        rgb *= _redder(0.30 + 0.70 * np.maximum(open_sky, 0.05))
         return image[:, :2]
+
+
+def hollow_light(cavity: Floats) -> Floats:
+    """Linear RGB (n, 3) of the light that reaches hollows of the relief, by depth over width."""
+    return _redder(np.exp(-_CAVITY_SHADE * np.clip(cavity, -0.25, 1.2)))
+
+
+def _nostrils(a: Anatomy) -> Floats:
+    """Where (R²,) the surface stands for the holes of the nose, in [0, 1]."""
+    depth = float(a.vertices[a.template.landmarks[33 - 17], 2])  # z of the columella's foot
+    place = np.stack([a.side_x - 7.3, a.y - a.nose_base - 6.2, a.z - depth - 0.8])  # mm
+    from_middle = np.sqrt(np.sum((place / np.array([[3.0], [3.2], [3.6]])) ** 2, axis=0))
+    return np.asarray(0.9 * smoothstep(1.35, 0.5, from_middle), dtype=np.float32)
+
+
+def _redder(light: Floats) -> Floats:
+    """RGB (n, 3) of a share (n,) of light: in a hollow it has met skin, and lost its blue first."""
+    return np.asarray(light[:, None] ** np.array([0.75, 1.05, 1.15], dtype=np.float32))

@@ -19,7 +19,7 @@ class Pigments:
         below_eye = outside * smoothstep(0, -2.5, y) * smoothstep(6, 12, x)
         above_eye = outside * smoothstep(-1, 2, y)
         # Places where a pigment gathers, each (R²,) in [0, 1].
-        self._cheek = gaussian(x, 37, 14) * gaussian(y, -32, 15)
+        self._cheek = gaussian(x, 36, 16) * gaussian(y, -34, 17)
         self._nose = gaussian(x, 0, 7.5) * gaussian(y, nose_tip, 9)
         self._wings = gaussian(x, 15, 5) * gaussian(y, nose_tip - 4, 6)
         self._chin = gaussian(x, 0, 16) * gaussian(y, -98, 10)
@@ -40,14 +40,18 @@ class Pigments:
 
         noise : fields (R²,) of unit variance, coarse to fine. rng : for the places of the moles.
         """
-        n30, n13, n5, n2, n1, _ = noise
+        n30, n13, n5, n2, n1, n04 = noise
         skin = np.float32(np.log(look.melanin)), np.float32(np.log(look.blood))
         rough = look.mottling
-        melanin = skin[0] + rough * (0.06 * n30 + 0.06 * n13 + 0.05 * n5 + 0.035 * n2 + 0.03 * n1)
+        melanin = skin[0] + rough * (
+            0.07 * n30 + 0.05 * n13 + 0.058 * n5 + 0.10 * n2 + 0.17 * n1 + 0.14 * n04
+        )
         melanin += look.tan * (0.75 + 0.5 * self._sun) + 0.12 * self._sides - 0.06 * self._cheek
         # Flushes are blotchy and end where they like: their strength follows the coarse noise.
-        blood = skin[1] + rough * (0.10 * n30 + 0.10 * n13 + 0.10 * n5 + 0.10 * n2 + 0.05 * n1)
-        uneven = 1 + 0.25 * n13 + 0.15 * n5
+        blood = skin[1] + rough * (
+            0.13 * n30 + 0.10 * n13 + 0.115 * n5 + 0.16 * n2 + 0.19 * n1 + 0.12 * n04
+        )
+        uneven = 1 + 0.10 * n30 + 0.10 * n13 + 0.08 * n5
         blood += look.cheek_flush * 1.5 * self._cheek * uneven
         blood += look.nose_flush * 1.6 * (self._nose + 0.7 * self._wings) * uneven
         blood += 0.35 * self._chin - 0.22 * self._forehead + 0.30 * self._canthus
@@ -68,7 +72,7 @@ class Pigments:
             total += 1.1 * look.age_spots * smoothstep(1.3, 2.1, n5 + 0.4 * n2) * sides
         for _ in range(look.moles):
             x, y = rng.uniform(-55, 55), rng.uniform(-95, 62)
-            radius, strength = rng.uniform(0.6, 1.4), rng.uniform(0.8, 1.9)
+            radius, strength = rng.uniform(0.6, 1.4), rng.uniform(0.6, 1.4)
             near = np.flatnonzero((np.abs(a.x - x) < 6) & (np.abs(a.y - y) < 6))
             seen = np.hypot(radius, 0.5 * a.texel[near])
             squared = ((a.x[near] - x) ** 2 + (a.y[near] - y) ** 2) / seen**2
@@ -86,9 +90,9 @@ class Pigments:
     ) -> tuple[Floats, Floats]:
         _, n13, n5, n2, _, _ = noise
         lips = np.clip(self.anatomy.lips + 0.06 * n5 * self._lip_edge * self.anatomy.lips, 0, 1)
-        lip_melanin = np.log(look.melanin) * 0.92 - 0.38 + look.lip_melanin + 0.05 * n5
+        lip_melanin = np.log(look.melanin) * 0.92 - 0.50 + look.lip_melanin + 0.05 * n5
         lip_melanin = lip_melanin + 0.20 * smoothstep(-4, 4, self.anatomy.y - self._mouth_height())
-        lip_blood = np.log(look.lip_blood) + 0.10 * n13 + 0.12 * n2 + 0.5 * look.makeup
+        lip_blood = np.log(look.lip_blood) + 0.10 * n13 + 0.12 * n2 + 0.7 * look.makeup
         return melanin + lips * (lip_melanin - melanin), blood + lips * (lip_blood - blood)
 
     def _mouth_height(self) -> float:

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 # A face is rejected when a proportion between its landmarks (dlib's numbers) leaves the range of
-# the mean plus and minus two standard deviations over 1,200 subjects drawn without this rule. No
+# the mean plus and minus about two standard deviations of subjects drawn without this rule. No
 # axis alone makes a face odd; close-set eyes on a narrow nose, both of them far out, do.
 PROPORTIONS: dict[str, tuple[tuple[int, int], tuple[int, int], float, float]] = {
     "between the eyes / eye width": ((39, 42), (36, 39), 1.10, 1.92),
@@ -27,16 +27,17 @@ PROPORTIONS: dict[str, tuple[tuple[int, int], tuple[int, int], float, float]] = 
 }
 # Cosine between the normals of adjacent triangles: skin that crosses itself is folded more sharply.
 SHARPEST_FOLD = -0.8
-LIP_SURROUNDINGS = 4.0  # mm around the mouth where a neutral face could cross itself
+# mm around the lips and the nostrils where a neutral face could cross itself
+LIP_SURROUNDINGS, NOSTRIL_SURROUNDINGS = 4.0, 10.0
 
 
 def acceptable(faces: Floats) -> Bools:
     """Whether each of the neutral faces (n, m, 3) can be a subject: (n,)."""
     accepted = plausible(faces)
-    # the costly checks last, each for the faces that are left; and only near the mouth: where skin
-    # does not fold, lips alone can meet
+    # the costly checks last, each for the faces that are left; and only near mouth and nostrils:
+    # where skin does not fold, nothing else can meet
     accepted[accepted] = ~folded(faces[accepted])
-    vertices, triangles = _lip_surface()
+    vertices, triangles = _narrow_places()
     accepted[accepted] = ~crosses(faces[accepted][:, vertices], triangles)
     return accepted
 
@@ -97,10 +98,12 @@ def _skin_pairs() -> Ints:
 
 
 @functools.cache
-def _lip_surface() -> tuple[Ints, Ints]:
-    """Vertices (k,) near the mouth, and triangles between them as indices into these."""
+def _narrow_places() -> tuple[Ints, Ints]:
+    """Vertices (k,) near lips and nostrils, and triangles between them as indices into these."""
     face = template()
     lips = np.r_[face.curves["upper_lip"], face.curves["lower_lip"]]
+    nostrils = face.landmarks[[31 - 17, 32 - 17, 34 - 17, 35 - 17]]  # dlib's numbers less the jaw's
     near = cKDTree(face.vertices[lips]).query(face.vertices)[0] < LIP_SURROUNDINGS
+    near |= cKDTree(face.vertices[nostrils]).query(face.vertices)[0] < NOSTRIL_SURROUNDINGS
     vertices, triangles = np.unique(face.faces[near[face.faces].all(1)], return_inverse=True)
     return vertices, triangles.reshape(-1, 3)

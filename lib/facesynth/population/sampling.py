@@ -40,6 +40,7 @@ class Population:
     textures: npt.NDArray[np.uint8] | None  # (n, R, R, 3) sRGB, of the neutral faces
     expressions: npt.NDArray[np.float32] | None  # (n, e, m, 3) mm, as `EXPRESSIONS` orders them
     amplitudes: npt.NDArray[np.float32] | None  # (n, e) of the expressions, 0 for neutral
+    relief: npt.NDArray[np.float16] | None = None  # (n, R, R) mm outwards, finer than the geometry
 
     def __len__(self) -> int:
         return len(self.geometry)
@@ -51,6 +52,7 @@ def sample(
     *,
     resolution: int | None = None,
     expressions: bool = False,
+    relief: bool = False,
     n_jobs: int = -1,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = True,
@@ -63,6 +65,7 @@ def sample(
     seed         non-negative
     resolution   pixels along the side of the textures, 64 to 1024; None for geometry alone
     expressions  whether to make the expressions of `EXPRESSIONS` too
+    relief       whether to keep the relief that the textures were shaded with, too
     n_jobs       worker processes, as in joblib (-1: one for each core)
     cache        folder of finished subjects; by default `FACESYNTH_CACHE` or the user's cache. A
                  run that was stopped goes on where it was. The code that made a file is part of its
@@ -74,11 +77,13 @@ def sample(
     """
     if resolution is not None and not 64 <= resolution <= 1024:
         raise ValueError(f"resolution must lie between 64 and 1024, got {resolution}")
+    if relief and resolution is None:
+        raise ValueError("relief is an image, as textures are: it needs a resolution")
     if n < 0 or seed < 0:
         raise ValueError(f"n and seed must not be negative, got n={n}, seed={seed}")
-    folder = _folder(cache) / _key(seed, resolution, expressions)
+    folder = _folder(cache) / _key(seed, resolution, expressions, relief)
     chunks = [
-        _Chunk(folder, first, min(CHUNK, n - first), seed, resolution, expressions)
+        _Chunk(folder, first, min(CHUNK, n - first), seed, resolution, expressions, relief)
         for first in range(0, n, CHUNK)
     ]
     missing = [chunk for chunk in chunks if not chunk.path.exists()]
@@ -92,7 +97,7 @@ def sample(
         for made in parallel(joblib.delayed(_make)(chunk) for chunk in missing) if missing else ():
             bar.update(made)
     if not chunks:  # nobody: the columns of one subject, without it
-        one = _draw(_Chunk(folder, 0, 1, seed, resolution, expressions))
+        one = _draw(_Chunk(folder, 0, 1, seed, resolution, expressions, relief))
         return _join([{name: column[:0] for name, column in one.items()}])
     return _join([_load(chunk) for chunk in chunks])
 
@@ -107,6 +112,7 @@ class _Chunk:
     seed: int
     resolution: int | None
     expressions: bool
+    relief: bool
 
     @property
     def path(self) -> Path:
@@ -129,28 +135,55 @@ def _draw(chunk: _Chunk) -> Arrays:
         arrays["expressions"] = sets.astype(np.float32)
         arrays["amplitudes"] = amplitudes.astype(np.float32)
     if chunk.resolution is not None:
-        arrays["textures"] = np.array(
-            [
-                _paint(chunk.resolution, identities, i, face, [chunk.seed, 3, chunk.first + i])
-                for i, face in enumerate(geometry)
-            ]
-        )
+        painted = [
+            _paint(chunk.resolution, identities, i, [chunk.seed, 3, chunk.first + i], face)
+            for i, face in enumerate(geometry)
+        ]
+        arrays["textures"] = np.array([texture for texture, _ in painted])
+        if chunk.relief:
+            arrays["relief"] = np.array([relief for _, relief in painted])
     return arrays
 
 
+def paint(
+    seed: int, i: int, resolution: int, vertices: npt.ArrayLike | None = None
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16]]:
+    """Texture (R, R, 3), sRGB, and relief (R, R), mm, of subject i of a seed in any expression.
+
+    seed, i      as in `sample`
+    resolution   pixels along the side, 64 to 1024
+    vertices     (m, 3) mm, the subject's face with an expression, as in `Population.expressions`.
+                 Skin that it squeezes folds into wrinkles, and an open mouth shows its teeth. By
+                 default the neutral face, which gives what `sample` gives
+
+    Raises ValueError for a negative number or an impossible resolution, and MeshError for vertices
+    that do not fit the template.
+    """
+    identities, faces = sample_faces(1, seed, i)
+    neutral = faces[0].astype(np.float32)
+    return _paint(resolution, identities, 0, [seed, 3, i], neutral, vertices)
+
+
 def _paint(
-    resolution: int, identities: Identities, i: int, face: npt.NDArray[np.float32], seed: list[int]
-) -> npt.NDArray[np.uint8]:
+    resolution: int,
+    identities: Identities,
+    i: int,
+    seed: list[int],
+    neutral: npt.NDArray[np.float32],
+    vertices: npt.ArrayLike | None = None,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16]]:
     appearance = sample_appearance(
         np.random.default_rng([*seed, 0]),
-        float(identities.gender[i]),
+        float(identities.masculinity[i]),
         identities.shares[i],
         float(identities.age[i]),
         float(identities.weight[i]),
         float(identities.muscle[i]),
     )
     rng = np.random.default_rng([*seed, 1])
-    return colour.to_uint8(_photometry(resolution).paint(appearance, face, rng))
+    geometry = (neutral, None) if vertices is None else (vertices, neutral)
+    texture, relief = _photometry(resolution).paint(appearance, geometry[0], rng, geometry[1])
+    return colour.to_uint8(texture), relief.astype(np.float16)
 
 
 @functools.cache
@@ -173,9 +206,9 @@ def _folder(cache: str | os.PathLike[str] | None) -> Path:
     return Path(base) / "population"
 
 
-def _key(seed: int, resolution: int | None, expressions: bool) -> str:
+def _key(seed: int, resolution: int | None, expressions: bool, relief: bool) -> str:
     """Name of a folder that holds what these arguments and this very code make."""
-    digest = hashlib.sha256(f"{seed} {resolution} {expressions} {CHUNK}".encode())
+    digest = hashlib.sha256(f"{seed} {resolution} {expressions} {relief} {CHUNK}".encode())
     package = Path(__file__).parents[1]
     sources = sorted([*package.glob("population/*.py"), *package.glob("*mapping.py")])
     others = ("colour.py", "mesh.py", "self_intersection.py")
@@ -223,5 +256,5 @@ def _read(path: Path) -> Arrays:
 
 def _join(chunks: list[Arrays]) -> Population:
     joined = {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
-    names = ("geometry", "labels", "textures", "expressions", "amplitudes")
+    names = ("geometry", "labels", "textures", "expressions", "amplitudes", "relief")
     return Population(**{name: joined.get(name) for name in names})  # type: ignore[arg-type]

@@ -32,8 +32,10 @@ class Light:
     sky_colour: Triple = (0.31, 0.315, 0.325)
     ground_colour: Triple = (0.13, 0.12, 0.115)
     wrap: float = 0.2  # skin scatters: the lit side reaches a little beyond the terminator
-    specular: float = 0.04  # reflectance of the sheen, seen along the normal
-    shininess: float = 18.0  # exponent of the sheen (Blinn and Phong)
+    specular: float = 0.028  # skin's reflectance at its surface, seen along the normal
+    shininess: float = 13.0  # exponent of the sheen of dry skin (Blinn and Phong)
+    oil: float = 0.35  # share of the sheen that a film of oil makes sharper, where gloss is 1
+    oil_shininess: float = 70.0
 
 
 STUDIO = Light()
@@ -46,6 +48,7 @@ def shade(
     shadow: Floats,  # (k,), share of the key light that arrives
     open_sky: Floats,  # (k,), share of the sky that is seen
     light: Light,
+    gloss: Floats | float = 1.0,  # (k,), how oily the skin is against the light's `oil`
 ) -> Floats:
     """Linear RGB (k, 3) that a surface sends to the camera."""
     normals, key, fill = unit(normals), unit(light.key), unit(light.fill)
@@ -58,11 +61,32 @@ def shade(
     lit += np.outer(diffuse(fill) * open_sky, light.fill_colour)
     lit += np.outer(up, light.sky_colour) + np.outer(open_sky - up, light.ground_colour)
 
-    half = unit(key - rays)
-    grazing = np.clip(1 + np.sum(rays * half, axis=1), 0, 1) ** 5  # Schlick's Fresnel term
-    sheen = np.clip(np.sum(normals * half, axis=1), 0, None) ** light.shininess
-    sheen *= (light.specular + (1 - light.specular) * grazing) * shadow
+    sheen = _sheen(normals, unit(key - rays), rays, light, gloss) * diffuse(key) * shadow
     return albedo * lit + np.outer(sheen, light.key_colour)
+
+
+def _sheen(
+    normals: Floats, half: Floats, rays: Floats, light: Light, gloss: Floats | float
+) -> Floats:
+    """Light (k,) from the skin's surface, against what a white wall would send: two lobes.
+
+    half : (k, 3) unit vectors midway between the lamp and the camera.
+    """
+    cosine = np.clip(np.sum(normals * half, axis=1), 1e-4, None)
+    share = np.clip(light.oil * np.asarray(gloss), 0, 1)
+    lobes = [
+        (n + 8) / 8 * cosine**n
+        for n in (_softened(n, light) for n in (light.shininess, light.oil_shininess))
+    ]
+    grazing = np.clip(1 + np.sum(rays * half, axis=1), 0, 1) ** 5  # Schlick's Fresnel term
+    fresnel = light.specular + (1 - light.specular) * grazing
+    return fresnel * ((1 - share) * lobes[0] + share * lobes[1])
+
+
+def _softened(exponent: float, light: Light) -> float:
+    """Exponent of a lobe that a lamp of the light's size makes wider: variances add up."""
+    lamp = np.tan(np.radians(light.key_radius)) / 2  # half vectors turn by half as much
+    return 1 / (1 / exponent + lamp**2 / 4)
 
 
 def soft_shadow(

@@ -29,14 +29,30 @@ class Hits(NamedTuple):
 
 
 def check_material(
-    m: int, uv: ArrayLike | None, texture: ArrayLike | None, vertex_colors: ArrayLike | None
+    m: int,
+    uv: ArrayLike | None,
+    texture: ArrayLike | None,
+    vertex_colors: ArrayLike | None,
+    relief: ArrayLike | None = None,
+    gloss: ArrayLike | None = None,
 ) -> None:
     """Raise `MaterialError` where colours do not fit m vertices or each other."""
     if vertex_colors is not None and (uv is not None or texture is not None):
         raise MaterialError("give either uv and texture or vertex_colors, not both")
-    if (uv is None) != (texture is None):
+    if relief is not None:
+        if uv is None:
+            raise MaterialError("relief is an image; it needs the uv that say where it lies")
+        if np.ndim(relief) != 2 or np.shape(relief)[0] != np.shape(relief)[1]:
+            raise MaterialError(f"relief has shape {np.shape(relief)}; expected (R, R)")
+        if not np.isfinite(relief).all():
+            raise MaterialError("relief has values that are not finite")
+    if (uv is None) != (texture is None) and relief is None:
         raise MaterialError("uv and texture belong together; one of them is missing")
-    for name, array, shape in (("uv", uv, (m, 2)), ("vertex_colors", vertex_colors, (m, 3))):
+    for name, array, shape in (
+        ("uv", uv, (m, 2)),
+        ("vertex_colors", vertex_colors, (m, 3)),
+        ("gloss", gloss, (m,)),
+    ):
         if array is not None and np.shape(array) != shape:
             raise MaterialError(f"{name} has shape {np.shape(array)}; this mesh needs {shape}")
     if texture is not None and (np.ndim(texture) != 3 or np.shape(texture)[2] != 3):
@@ -51,11 +67,18 @@ def albedo(
         return hits.interpolate(_linear(vertex_colors))
     if uv is None or texture is None:
         return np.broadcast_to(CLAY, hits.weights.shape)
-    image = _linear(texture)
-    u, v = hits.interpolate(np.asarray(uv, np.float32)).T
+    return look_up(_linear(texture), hits.interpolate(np.asarray(uv, np.float32)))
+
+
+def look_up(image: Floats, uv: Floats) -> Floats:
+    """Values (k, c) of an image (R, R, c) at uv (k, 2), bilinear between the texels' centres."""
+    u, v = uv.T
     # Row 0 is at v = 1, and a texel's centre half a texel from its corner.
     where = np.stack([(1 - v) * image.shape[0] - 0.5, u * image.shape[1] - 0.5])
-    channels = [map_coordinates(image[..., c], where, order=1, mode="nearest") for c in range(3)]
+    channels = [
+        map_coordinates(image[..., c], where, order=1, mode="nearest")
+        for c in range(image.shape[2])
+    ]
     return np.stack(channels, axis=1)
 
 

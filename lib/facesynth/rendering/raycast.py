@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from facesynth.colour import to_uint8
 from facesynth.mesh import check_arrays, vertex_normals
+from facesynth.rendering.bump import bend
 from facesynth.rendering.light import STUDIO, Light, ambient_occlusion, shade, soft_shadow, unit
 from facesynth.rendering.material import Hits, albedo, check_material
 
@@ -70,6 +71,8 @@ def render(
     texture: ArrayLike | None = None,
     *,
     vertex_colors: ArrayLike | None = None,
+    relief: ArrayLike | None = None,
+    gloss: ArrayLike | None = None,
     camera: Camera = Camera(),
     light: Light | None = STUDIO,
     size: int = 512,
@@ -88,6 +91,11 @@ def render(
         The texture's row 0 is at v = 1; it is looked up bilinearly, in linear light.
     vertex_colors : (m, 3)
         In place of uv and texture. Without either the face is made of clay.
+    relief : (R, R) mm
+        Displacement along the normal that is finer than the mesh, over the same uv: it bends the
+        normals that the light falls on. It needs no texture.
+    gloss : (m,)
+        How oily the skin is at the vertices, against the light's `oil`: 0 is dry. By default 1.
     camera : Camera
         The view and the head's pose. The lamps stay with the camera.
     light : Light or None
@@ -109,10 +117,10 @@ def render(
     MeshError
         If the vertices or faces are unusable.
     MaterialError
-        If uv, texture or vertex colours do not fit the mesh or each other.
+        If uv, texture, vertex colours, relief or gloss do not fit the mesh or each other.
     """
     points, triangles = check_arrays(vertices, faces)
-    check_material(len(points), uv, texture, vertex_colors)
+    check_material(len(points), uv, texture, vertex_colors, relief, gloss)
     view = camera.view(points)
     scene = EmbreeScene()
     TriangleMesh(scene, view, triangles.astype(np.int32))
@@ -128,8 +136,11 @@ def render(
         # The photometry of a scan already holds its ambient occlusion; other colours do not.
         scanned = texture is not None
         sky = np.ones_like(shadow) if scanned else ambient_occlusion(scene, view, normals)
-        at_hits = [hits.interpolate(values) for values in (normals, shadow, sky)]
-        colours = shade(colours, at_hits[0], directions[seen], at_hits[1], at_hits[2], light)
+        oil = np.ones_like(shadow) if gloss is None else np.asarray(gloss)
+        at, shadow, sky, oil = (hits.interpolate(v) for v in (normals, shadow, sky, oil))
+        if relief is not None and uv is not None:
+            at = bend(unit(at), hits, view, triangles, uv, relief, camera.height / fine)
+        colours = shade(colours, at, directions[seen], shadow, sky, light, oil)
 
     window = np.zeros((len(directions), 4), np.float32)
     window[seen, :3], window[seen, 3] = np.clip(colours, 0, 1), 1
