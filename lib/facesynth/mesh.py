@@ -9,8 +9,9 @@ it is not, what is wrong, where, and what to do about it.
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csc_array, csr_array
 from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import SuperLU, splu
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -189,6 +190,24 @@ def vertex_normals(vertices: ArrayLike, faces: ArrayLike) -> FloatArray:
     )
     length = np.linalg.norm(total, axis=1, keepdims=True)
     return np.asarray(np.divide(total, length, out=np.zeros_like(total), where=length > 0))
+
+
+def graph_laplacian(faces: ArrayLike) -> csr_array:
+    """L (m, m), so that x' L x is the sum of squared differences along the edges of (f, 3)."""
+    edge = edges(faces)
+    rows = np.repeat(np.arange(len(edge)), 2)
+    difference = csr_array((np.tile([1.0, -1.0], len(edge)), (rows, edge.ravel())))
+    return difference.T @ difference
+
+
+def factorize(matrix: csr_array) -> SuperLU:
+    """LU factors of a diagonally dominant or positive definite matrix: no pivoting is needed."""
+    return splu(
+        csc_array(matrix),
+        permc_spec="MMD_AT_PLUS_A",
+        diag_pivot_thresh=0.0,
+        options={"SymmetricMode": True},
+    )
 
 
 def _area_normals(points: FloatArray, triangles: NDArray[np.integer]) -> FloatArray:

@@ -18,9 +18,8 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csc_array, csr_array, eye_array
+from scipy.sparse import csr_array, eye_array
 from scipy.sparse.csgraph import dijkstra
-from scipy.sparse.linalg import SuperLU, splu
 
 from facesynth.image_mapping import ImageMapping, bilinear, check_resolution, cross_2d, rasterize
 from facesynth.mesh import (
@@ -32,6 +31,8 @@ from facesynth.mesh import (
     check_boundary,
     check_disk,
     edges,
+    factorize,
+    graph_laplacian,
 )
 
 # How much each region is magnified, compared to the rest of the face, and over how many mm around
@@ -183,7 +184,7 @@ def solve(
     if len(inner):
         rows = barycentric_coordinates(edge, weights, n)[inner]
         system = eye_array(len(inner)) - rows[:, inner]
-        uv[inner] = _factorize(system).solve(rows[:, loop] @ boundary_uv)  # Eq. 4
+        uv[inner] = factorize(system).solve(rows[:, loop] @ boundary_uv)  # Eq. 4
     return uv
 
 
@@ -214,7 +215,7 @@ class UniversalMapping(ImageMapping):
         self._look_up = bilinear(uv, self.resolution)
         self._gather = csr_array(seen.T)
         self._normal = csr_array(seen.T @ seen)
-        self._correct = _factorize(self._normal + _SMOOTHNESS * _graph_laplacian(faces))
+        self._correct = factorize(self._normal + _SMOOTHNESS * graph_laplacian(faces))
 
     def to_vertices(self, image: ArrayLike) -> FloatArray:
         """Images (..., R, R, c) to values (..., m, c) at the vertices.
@@ -267,24 +268,6 @@ def region_weights(
 
 def _lengths(points: FloatArray, edge: IntArray) -> FloatArray:
     return np.asarray(np.linalg.norm(points[edge[:, 0]] - points[edge[:, 1]], axis=1))
-
-
-def _graph_laplacian(faces: IntArray) -> csr_array:
-    """L (m, m) with x' L x the sum of squared differences along the edges."""
-    edge = edges(faces)
-    rows = np.repeat(np.arange(len(edge)), 2)
-    difference = csr_array((np.tile([1.0, -1.0], len(edge)), (rows, edge.ravel())))
-    return difference.T @ difference
-
-
-def _factorize(matrix: csr_array) -> SuperLU:
-    """LU factors of a diagonally dominant or positive definite matrix: no pivoting is needed."""
-    return splu(
-        csc_array(matrix),
-        permc_spec="MMD_AT_PLUS_A",
-        diag_pivot_thresh=0.0,
-        options={"SymmetricMode": True},
-    )
 
 
 def _start_at(loop: IntArray, start: int) -> IntArray:
