@@ -38,8 +38,8 @@ SPECK = 0.0005  # of the image's area: smaller patches of valid pixels are dropp
 class Canonical:
     """The texture of a scan.
 
-    image  (R, R, 3) linear RGB in [0, 1]. Invalid pixels are filled from their surroundings, to
-           be looked at and not to be learned from
+    image  (R, R, 3) linear RGB in [0, 1]. Invalid pixels are filled from their surroundings, but
+           for eyes, to be looked at and not to be learned from
     raw    (R, R, 3) the same as it was taken, with whatever the scan has at invalid pixels, and
            black where it has nothing
     valid  (R, R), True where the scan shows the face
@@ -87,7 +87,8 @@ def canonical_texture(
     image = level_seams(image, np.where(seen, chart, -1))
     hair = _hairs(surface, places, pixel.ravel()).reshape(size, size)
     valid = _tidy(seen & mapping.mask, pixel) & ~(hair & ~busy)
-    return Canonical(fill(image, valid), image, valid)
+    looking = eye & places.found.reshape(size, size)  # of a bumpy eye the photograph is right
+    return Canonical(fill(image, valid | looking), image, valid)
 
 
 def fill(image: NDArray[np.floating], valid: Mask) -> Colours:

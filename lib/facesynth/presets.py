@@ -22,6 +22,7 @@ class Preset:
     name: str
     n_subjects: int  # people in the population
     n_expressions: int  # scans of each, the neutral one among them
+    n_scanned: int  # virtual scans that are aligned and measured in chapter 03
     n_test: int  # scans held out; the rest is the training set
     resolution: int  # pixels along the side of a texture or geometry image
     n_components: int  # k, the principal components that a model keeps (Section 3)
@@ -53,6 +54,7 @@ PRESETS = {
             name="smoke",  # tests and CI: each chapter within a minute
             n_subjects=24,
             n_expressions=5,
+            n_scanned=2,
             n_test=20,
             resolution=64,
             n_components=12,
@@ -63,6 +65,7 @@ PRESETS = {
             name="standard",  # the published book: 20 minutes on 2 cores without a GPU
             n_subjects=400,
             n_expressions=5,
+            n_scanned=50,
             n_test=120,
             resolution=256,
             n_components=200,
@@ -73,6 +76,7 @@ PRESETS = {
             name="paper",  # the paper's own: 4,963 training and 297 test scans of about 1000 people
             n_subjects=1052,
             n_expressions=5,
+            n_scanned=50,
             n_test=297,
             resolution=1024,
             n_components=200,

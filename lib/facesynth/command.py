@@ -1,0 +1,80 @@
+"""The command `facesynth`: what is used from a terminal, without a line of Python."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from facesynth import contact_sheet, dataset
+from facesynth.aligned_scan import DatasetWriteError
+from facesynth.mesh import MeshError
+from facesynth.population.sampling import CacheError
+from facesynth.scanning.files import Unit
+
+STOPPED = 130  # a shell's status for a command that Ctrl-C ended
+NAMED = (dataset.DatasetError, DatasetWriteError, CacheError, MeshError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with arguments, by default those of the terminal; return its exit status.
+
+    0 when there is a result, 1 when there is none, 2 for arguments that cannot be understood.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except NAMED as error:
+        print(f"facesynth: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("facesynth: stopped; the same command goes on from here", file=sys.stderr)
+        return STOPPED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="facesynth", description="Photometries and geometries of faces."
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_dataset(commands)
+    return parser
+
+
+def _add_dataset(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "dataset",
+        help="make a data set of a folder of scans",
+        description="Align the template with every scan in a folder, and take its photographs to "
+        "the canonical image. A run that was stopped goes on where it was. Exit status: 0 when at "
+        "least one scan succeeded, 1 otherwise.",
+    )
+    command.add_argument("folder", type=Path, help="of .obj, .ply and .glb files, at any depth")
+    command.add_argument("--out", type=Path, required=True, help="the data set's folder")
+    command.add_argument(
+        "--resolution", type=int, default=256, help="of the images, in pixels (default: 256)"
+    )
+    command.add_argument(
+        "--jobs", type=int, default=-1, help="processes (default: one for each core)"
+    )
+    command.add_argument(
+        "--unit", choices=get_args(Unit), default="mm", help="of the scans' numbers (default: mm)"
+    )
+    command.set_defaults(run=_dataset)
+
+
+def _dataset(options: argparse.Namespace) -> int:
+    made = dataset.build(
+        options.folder,
+        options.out,
+        resolution=options.resolution,
+        n_jobs=options.jobs,
+        unit=options.unit,
+    )
+    for name, reason in made.failed.items():
+        print(f"failed: {name}: {reason}", file=sys.stderr)
+    pages = contact_sheet.write(made, n_jobs=options.jobs)
+    print(f"{len(made)} scans in {made.folder}, {len(made.failed)} failed")
+    print(f"{len(pages)} pages to look through in {made.folder / contact_sheet.FOLDER}")
+    print(f"names in {made.folder / dataset.REJECTED}, one a line, are left out when it is loaded")
+    return 0 if len(made) else 1
