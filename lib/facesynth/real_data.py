@@ -13,11 +13,10 @@ import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import platformdirs
-import pooch
 from PIL import Image
 from tqdm import tqdm
 
@@ -91,6 +90,9 @@ def fetch(prefix: str) -> list[Path]:
     if own := os.environ.get(FOLDER):
         return [_own(Path(own), name, sha256) for name, (sha256, _) in wanted.items()]
     cache = Path(platformdirs.user_cache_dir("facesynth")) / "real_data"
+
+    import pooch  # its import of a progress bar warns in a notebook, where none is wanted
+
     store = pooch.create(
         path=cache,
         base_url="",
@@ -156,7 +158,7 @@ def _own(folder: Path, name: str, sha256: str) -> Path:
     return path
 
 
-def _fetched(store: pooch.Pooch, name: str) -> Path:
+def _fetched(store: Any, name: str) -> Path:
     """A file of the cache, downloaded first if it is not there or not the one meant."""
     try:
         return Path(store.fetch(name))
