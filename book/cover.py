@@ -14,7 +14,9 @@ TEXTURE, PICTURE = 512, 320  # pixels
 
 def main() -> None:
     """Render eight subjects in a row on a transparent ground."""
-    subjects = population.sample(max(SUBJECTS) + 1, seed=0, resolution=TEXTURE)
+    subjects = population.sample(max(SUBJECTS) + 1, seed=0, resolution=TEXTURE, relief=True)
+    assert subjects.textures is not None
+    assert subjects.relief is not None
     template = population.template()
     uv = UniversalMapping(template, TEXTURE).uv
     images = [
@@ -23,6 +25,8 @@ def main() -> None:
             template.faces,
             uv,
             subjects.textures[i],
+            relief=subjects.relief[i],
+            gloss=population.gloss(template),
             camera=rendering.Camera(yaw=yaw),
             size=PICTURE,
         )
