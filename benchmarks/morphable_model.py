@@ -23,7 +23,7 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
-from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_info
 
 from facesynth.morphable_model import MorphableModel
 

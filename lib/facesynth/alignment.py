@@ -30,7 +30,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, diags_array
 
 from facesynth.deformation import Deformations, of_population, similarity
-from facesynth.mesh import FloatArray, IntArray, factorize, graph_laplacian, vertex_areas, vertex_normals
+from facesynth.mesh import (
+    FloatArray,
+    IntArray,
+    factorize,
+    graph_laplacian,
+    vertex_areas,
+    vertex_normals,
+)
 from facesynth.population import template
 from facesynth.scanned_surface import ScannedSurface
 from facesynth.scanning import Scan
@@ -46,6 +53,7 @@ FACING = 0.5  # cosine between template and scan normals below which they are di
 SHOWN = 1.0  # mm between a true point and a scan that shows it
 FARTHEST = 3.0  # times the usual distance: beyond, it is another surface too
 USUAL = 0.5  # mm, the least that counts as the usual distance
+LEAST_SHARE = 1e-3  # of what was added to a vertex, below which nothing of it is left
 
 
 class AlignmentError(ValueError):
@@ -120,7 +128,8 @@ class Problem:
             )
         usual = max(float(np.median(distance[good])), USUAL)
         weight = self.area[chosen] * (good & (distance < FARTHEST * usual))
-        return Pull(points, towards, weight * self.weights.surface)
+        points[weight == 0] = vertices[chosen][weight == 0]  # NaN beside a triangle without area
+        return Pull(points, towards, weight)
 
     def doubt(self, vertices: FloatArray) -> None:
         """Rely less on landmarks (Geman and McClure 1987) that vertices (m, 3) do not confirm."""
@@ -199,7 +208,8 @@ def _move_by_modes(problem: Problem, prior: Deformations, report: Callback) -> F
         right = np.einsum("lik,l,li->k", marks, sure, off)
         if n_round:  # the first one has landmarks alone
             pull = problem.pull(vertices, chosen)
-            weight = EVERY * pull.weight / (CORRELATED * SURFACE_ERROR**2)
+            weight = EVERY * problem.weights.surface * pull.weight
+            weight /= CORRELATED * SURFACE_ERROR**2
             along = np.einsum("mi,mik->mk", pull.normals.astype(np.float32), prior.modes[chosen])
             ahead = ((pull.points - start[chosen]) * pull.normals).sum(axis=1)
             system += along.T @ (along * weight[:, None].astype(np.float32))
@@ -221,8 +231,9 @@ def _move_vertices(problem: Problem, smooth: FloatArray, report: Callback) -> Fl
         # Along the normal to the scan, and not at all within its plane: there, `smooth` was right.
         step = ((pull.points - vertices) * pull.normals).sum(axis=1, keepdims=True) * pull.normals
         target = vertices - smooth + step
-        system = stiff * bending + diags_array(pull.weight + 1e-6)
-        right = pull.weight[:, None] * target
+        weight = problem.weights.surface * pull.weight
+        system = stiff * bending + diags_array(weight + 1e-6)
+        right = weight[:, None] * target
         vertices = smooth + factorize(system).solve(right)
         report(vertices)
     return vertices
@@ -248,13 +259,14 @@ def gradient_descent(
     bending, marks = stiffness * weights.smoothness * _bending(), problem.marked
     sure = problem.reliance[:, None] * weights.landmarks * CORRELATED
     # Gershgorin: no eigenvalue exceeds the largest sum of a row's magnitudes.
-    steepest = float(abs(bending).sum(axis=1).max() + problem.area.max() + sure.max())
+    steepest = float(abs(bending).sum(axis=1).max() + sure.max())
+    steepest += weights.surface * float(problem.area.max())
     vertices = start.copy()
     for _ in range(rounds):
         pull = problem.pull(vertices)
         along = ((vertices - pull.points) * pull.normals).sum(axis=1)
         gradient = marks.T @ (sure * (marks @ vertices - problem.landmarks))
-        gradient += (pull.weight * along)[:, None] * pull.normals
+        gradient += weights.surface * (pull.weight * along)[:, None] * pull.normals
         gradient += bending @ (vertices - start)
         vertices = vertices - gradient / steepest
         if callback is not None:
@@ -275,7 +287,12 @@ def errors(
     gap = np.linalg.norm(surface.points(places) - vertices, axis=1)[~surface.on_border(places)]
     seen = off[shown(truth, surface)]
     at_landmarks = float(np.median(off[template().landmarks]))
-    return float(np.median(seen)), float(np.percentile(seen, 95)), at_landmarks, float(np.median(gap))
+    return (
+        float(np.median(seen)),
+        float(np.percentile(seen, 95)),
+        at_landmarks,
+        float(np.median(gap)),
+    )
 
 
 def shown(truth: FloatArray, surface: ScannedSurface) -> NDArray[np.bool_]:
@@ -287,6 +304,7 @@ def shown(truth: FloatArray, surface: ScannedSurface) -> NDArray[np.bool_]:
 
 def flipped(vertices: FloatArray, reference: FloatArray, faces: IntArray) -> NDArray[np.bool_]:
     """Which triangles (f,) of vertices (m, 3) face away from their image in reference (m, 3)."""
+
     def across(points: FloatArray) -> FloatArray:
         a, b, c = (points[faces[:, k]] for k in range(3))
         return np.cross(b - a, c - a)
@@ -297,17 +315,13 @@ def flipped(vertices: FloatArray, reference: FloatArray, faces: IntArray) -> NDA
 def _unflip(smooth: FloatArray, fitted: FloatArray, faces: IntArray) -> FloatArray:
     """Take back what was added to `smooth`, around the triangles that it flipped."""
     share = np.ones(len(smooth))
-    vertices = fitted
-    for _ in range(12):
-        bad = flipped(vertices, smooth, faces)
-        if not bad.any():
-            break
-        share[faces[bad]] *= 0.5
+    while True:
         vertices = smooth + share[:, None] * (fitted - smooth)
-    else:
-        around = np.isin(faces, faces[bad]).any(axis=1)
-        vertices[faces[around]] = smooth[faces[around]]
-    return vertices
+        corners = faces[flipped(vertices, smooth, faces)]
+        if not share[corners].any():  # none is flipped, or only those that `smooth` made a line
+            return vertices
+        share[corners] *= 0.5
+        share[share < LEAST_SHARE] = 0  # a triangle without any is as in `smooth`: this ends
 
 
 @cache

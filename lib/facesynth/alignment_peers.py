@@ -69,7 +69,7 @@ def _smoothness_alone(surface: ScannedSurface, marks: FloatArray, start: FloatAr
 
 
 def _meshmonk(surface: ScannedSurface, marks: FloatArray, start: FloatArray) -> FloatArray:
-    import meshmonk  # noqa: PLC0415
+    import meshmonk
 
     def features(vertices: FloatArray, faces: IntArray) -> np.ndarray:
         return np.hstack([vertices, vertex_normals(vertices, faces)]).astype(np.float32)

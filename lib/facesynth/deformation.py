@@ -5,7 +5,7 @@ penalty on deformations is minus the logarithm of a Gaussian distribution over t
 of that distribution say what is cheap: a deformation u = μ + Φ a costs |a|². Two are made here.
 
 `smooth` knows nothing of faces: displacements of nearby points are alike, at three distances, and
-those of mirrored points are alike too. `Deformations.of_population` adds how faces differ, from
+those of mirrored points are alike too. `of_population` adds how faces differ, from
 faces whose every point is known. Landmarks do not hold the forehead and the cheeks: where a smooth
 skin lies in its own plane, only a notion of faces can tell.
 """
@@ -15,6 +15,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from facesynth.mesh import FloatArray, IntArray
 from facesynth.population import sample, template
@@ -42,6 +43,7 @@ class Deformations:
 
 
 @cache
+@threadpool_limits.wrap(limits=1)  # the last bits of a sum depend on the number of threads
 def smooth() -> Deformations:
     """Deformations that are smooth, and know nothing else (made once in a process)."""
     face = template()
@@ -57,6 +59,7 @@ def smooth() -> Deformations:
 
 
 @cache
+@threadpool_limits.wrap(limits=1)
 def of_population() -> Deformations:
     """Deformations that lead to faces and their expressions, and smooth ones beyond these.
 
@@ -74,7 +77,7 @@ def of_population() -> Deformations:
     deviations = np.concatenate([moved, mirrored]) - face.vertices  # (n, m, 3)
     mean = deviations.mean(axis=0)
     flat = (deviations - mean).reshape(len(deviations), -1)
-    values, vectors = np.linalg.eigh(flat @ flat.T)  # n faces, far fewer than 3 m coordinates
+    vectors = np.linalg.eigh(flat @ flat.T)[1]  # n faces, far fewer than 3 m coordinates
     vectors = vectors[:, : -N_FACE_MODES - 1 : -1]
     learned = (flat.T @ vectors / np.sqrt(len(flat))).reshape(*face.vertices.shape, -1)
     modes = np.concatenate([learned.astype(np.float32), smooth().modes], axis=2)
