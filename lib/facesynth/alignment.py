@@ -47,6 +47,7 @@ STIFFNESS = (30.0, 10.0, 3.0, 1.0, 0.3)  # of the rounds in which every vertex m
 LANDMARK_ERROR = 3.0  # mm, the standard deviation of a detected landmark
 LANDMARK_OUTLIER = 4.0  # standard deviations beyond which a landmark loses its say
 SURFACE_ERROR = 0.4  # mm, of a surface that modes alone describe
+LEAST_SMOOTHNESS = 1e-3  # that holds modes of which the scan says nothing, in single precision
 CORRELATED = 15.0  # mm² of the surface that err together, and so count as one measurement
 EVERY = 3  # vertices, of which one is asked for its nearest point while modes move the template
 FACING = 0.5  # cosine between template and scan normals below which they are different surfaces
@@ -128,7 +129,8 @@ class Problem:
             )
         usual = max(float(np.median(distance[good])), USUAL)
         weight = self.area[chosen] * (good & (distance < FARTHEST * usual))
-        points[weight == 0] = vertices[chosen][weight == 0]  # NaN beside a triangle without area
+        lost = weight == 0  # and it may be NaN, beside a triangle without area
+        points[lost], towards[lost] = vertices[chosen][lost], normals[lost]
         return Pull(points, towards, weight)
 
     def doubt(self, vertices: FloatArray) -> None:
@@ -203,7 +205,7 @@ def _move_by_modes(problem: Problem, prior: Deformations, report: Callback) -> F
     vertices = start
     for n_round in range(MODE_ROUNDS + 1):
         sure = problem.reliance * problem.weights.landmarks / LANDMARK_ERROR**2
-        system = np.eye(k) * max(problem.weights.smoothness, 1e-6)
+        system = np.eye(k) * max(problem.weights.smoothness, LEAST_SMOOTHNESS)
         system += np.einsum("lik,l,lij->kj", marks, sure, marks, optimize=True)
         right = np.einsum("lik,l,li->k", marks, sure, off)
         if n_round:  # the first one has landmarks alone

@@ -18,7 +18,13 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from facesynth.colour import from_uint8
-from facesynth.mesh import FloatArray, IntArray, triangle_areas, vertex_normals
+from facesynth.mesh import (
+    DegenerateTriangleError,
+    FloatArray,
+    IntArray,
+    triangle_areas,
+    vertex_normals,
+)
 from facesynth.scanning.scan import Scan
 
 Colours = NDArray[np.float32]  # (..., 3) linear RGB in [0, 1]
@@ -65,7 +71,16 @@ class ScannedSurface:
         self._pyramids = [_pyramid(from_uint8(image)) for image in scan.photographs]
         self._scene = EmbreeScene()
         TriangleMesh(self._scene, self.vertices.astype(np.float32), self.faces.astype(np.int32))
-        self._middles: cKDTree | None = None
+
+    @cached_property
+    def _middles(self) -> tuple[IntArray, cKDTree]:
+        """The triangles that have an area, and a search tree of their middles."""
+        solid = np.flatnonzero(self.normals.any(axis=1))
+        if len(solid) == 0:
+            raise DegenerateTriangleError(
+                f"no triangle of {self.scan.name} has an area; is it a cloud of points?"
+            )
+        return solid, cKDTree(self.corners[solid].mean(axis=1))
 
     @cached_property
     def charts(self) -> IntArray:
@@ -122,10 +137,9 @@ class ScannedSurface:
 
     def nearest(self, points: FloatArray) -> Places:
         """The nearest places to points (k, 3) in mm."""
-        if self._middles is None:
-            self._middles = cKDTree(self.corners.mean(axis=1))
-        k = min(NEIGHBOURS, len(self.faces))
-        near = self._middles.query(points, k=k)[1].reshape(len(points), k)
+        solid, middles = self._middles
+        k = min(NEIGHBOURS, len(solid))
+        near = solid[middles.query(points, k=k)[1].reshape(len(points), k)]
         repeated = np.repeat(points, k, axis=0)  # (n k, 3)
         on = trimesh.triangles.closest_point(self.corners[near.ravel()], repeated)
         distance = np.linalg.norm(on - repeated, axis=1).reshape(near.shape)
