@@ -140,7 +140,7 @@ def _align(task: Task) -> Arrays:
     scan = Scan.load(task.scan, unit=task.unit)
     marked = landmarks.template_operator() if scan.landmarks is None else None
     surface = ScannedSurface(scan)
-    vertices = alignment.nonrigid(surface, landmarks.of(scan), marked=marked)
+    vertices = alignment.nonrigid(surface, landmarks.of(surface), marked=marked)
     canonical = canonical_texture(surface, vertices, mapping(task.resolution))
     if not canonical.valid.any():
         raise ScanError(f"{task.scan} shows nothing of the aligned face; check its landmarks")

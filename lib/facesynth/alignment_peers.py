@@ -48,7 +48,8 @@ def compare(count: int, seed: int, methods: Mapping[str, Method]) -> dict[str, F
         face = expressions[i % len(expressions)]
         texture, relief = population.paint(seed, i, 256, face)
         virtual = scan(face, texture, relief=relief, seed=[seed, i])
-        surface, marks = ScannedSurface(virtual), landmarks.detect(virtual)
+        surface = ScannedSurface(virtual)
+        marks = landmarks.detect(surface)
         moved = deformation.similarity(marked @ start, marks).apply(start)
         surface.nearest(moved)  # its search tree, which all methods need, is built
         for name, method in methods.items():

@@ -67,28 +67,29 @@ class NoFaceError(ScanError):
     """No view of the scan shows what the detector takes for a face."""
 
 
-def of(scan: Scan) -> FloatArray:
+def of(scan: Scan | ScannedSurface) -> FloatArray:
     """The landmarks (43, 3) in mm that came with a scan, or those detected on it.
 
     Raises `NoFaceError`.
     """
-    return detect(scan) if scan.landmarks is None else np.asarray(scan.landmarks, dtype=np.float64)
+    given = (scan.scan if isinstance(scan, ScannedSurface) else scan).landmarks
+    return detect(scan) if given is None else np.asarray(given, dtype=np.float64)
 
 
-def detect(scan: Scan) -> FloatArray:
+def detect(scan: Scan | ScannedSurface) -> FloatArray:
     """The landmarks (43, 3) in mm on a scan's surface; NaN where no view sees one.
 
     The face may look up to 40 degrees to a side of +z, or 25 up or down. Raises `NoFaceError`.
     """
-    surface = ScannedSurface(scan)
+    surface = scan if isinstance(scan, ScannedSurface) else ScannedSurface(scan)
     for first in _candidates(surface):
         front = _vote(surface, first, VOTE[:1])  # turns to the face's own front
         found = None if front is None else _vote(surface, front, VOTE)
         if found is not None:
             return found
     raise NoFaceError(
-        f"no face found on {scan.name} in {len(SEARCH)} views; turn the scan so that the face "
-        "looks about along +z with y up, in mm, or give its landmarks"
+        f"no face found on {surface.scan.name} in {len(SEARCH)} views; turn the scan so that "
+        "the face looks about along +z with y up, in mm, or give its landmarks"
     )
 
 

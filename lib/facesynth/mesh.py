@@ -165,6 +165,13 @@ def edges(faces: ArrayLike) -> IntArray:
     return _unique_edges(_half_edges(np.asarray(faces, dtype=np.int64)))[0]
 
 
+def border_edges(faces: ArrayLike) -> NDArray[np.bool_]:
+    """Which edges (f, 3), from each corner of triangles (f, 3) to the next, have one triangle."""
+    triangles = np.asarray(faces, dtype=np.int64)
+    _, which, count = _unique_edges(_half_edges(triangles))
+    return np.asarray(count[which].reshape(triangles.shape) == 1)
+
+
 def triangle_areas(vertices: ArrayLike, faces: ArrayLike) -> FloatArray:
     """Areas (f,) in mm² of triangles (f, 3) on vertices (m, 3) in mm."""
     normals = _area_normals(np.asarray(vertices, dtype=np.float64), np.asarray(faces))

@@ -22,6 +22,7 @@ from facesynth.mesh import (
     DegenerateTriangleError,
     FloatArray,
     IntArray,
+    border_edges,
     triangle_areas,
     vertex_normals,
 )
@@ -155,10 +156,7 @@ class ScannedSurface:
 
         The border of the scan, and of the holes in it.
         """
-        ends = np.stack([self.faces, np.roll(self.faces, -1, axis=1)], axis=2).reshape(-1, 2)
-        key = ends.min(axis=1) * len(self.vertices) + ends.max(axis=1)
-        _, which, count = np.unique(key, return_inverse=True, return_counts=True)
-        return np.asarray(count[which].reshape(self.faces.shape) == 1)
+        return border_edges(self.faces)
 
     def on_border(self, places: Places) -> NDArray[np.bool_]:
         """Whether places (k,) lie on the border: a nearest point there is often not the nearest."""

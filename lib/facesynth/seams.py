@@ -9,10 +9,9 @@ detail stays as it is, on the seam too.
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, map_coordinates
-from scipy.sparse import coo_array, csc_array, diags_array
-from scipy.sparse.linalg import splu
+from scipy.sparse import coo_array, diags_array
 
-from facesynth.mesh import FloatArray, IntArray
+from facesynth.mesh import FloatArray, IntArray, factorize
 
 CELLS = 64  # along the image's side: the corrections' grid
 DARK = 0.01  # linear: colours below this are corrected by adding rather than by a factor
@@ -80,7 +79,7 @@ def _solve(
     pull = np.zeros((n, 3))
     np.add.at(pull, a, across[:, None] * step)
     np.add.at(pull, b, -across[:, None] * step)
-    return np.asarray(splu(csc_array(system), permc_spec="MMD_AT_PLUS_A").solve(pull))
+    return np.asarray(factorize(system).solve(pull))
 
 
 def _neighbours(at: IntArray) -> tuple[IntArray, IntArray]:
