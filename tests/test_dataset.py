@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from facesynth import aligned_scan, contact_sheet, dataset, real_data
+from facesynth.atomic import WriteError
 from facesynth.command import main
 from facesynth.population import sample, template
 from facesynth.scanning import Scanner, scan
@@ -226,7 +227,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing_half_written(copy, monk
     (out / "scans" / "third.npz").unlink()
     before = content(out)
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(dataset.DatasetWriteError, match=r"third\.npz: No space left.*free some"):
+    with pytest.raises(WriteError, match=r"third\.npz: No space left.*free some"):
         build(scans, out)
     assert content(out) == before
 
@@ -252,7 +253,7 @@ def test_folders_that_cannot_be_used(tmp_path):
     (tmp_path / "scans" / "one.obj").unlink()
     assert list(dataset.find(tmp_path / "scans")) == ["one"]
     (tmp_path / "file").write_text("")
-    with pytest.raises(dataset.DatasetWriteError, match="cannot write to"):
+    with pytest.raises(WriteError, match="cannot write to"):
         build(tmp_path / "scans", tmp_path / "file" / "out")
     with pytest.raises(dataset.DatasetError, match="unit is 'inch'"):
         dataset.build(tmp_path / "scans", tmp_path / "out", unit="inch")

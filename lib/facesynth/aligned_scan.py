@@ -9,19 +9,18 @@ still what they would give.
 import functools
 import hashlib
 import importlib.metadata
-import os
 import re
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from facesynth import alignment, landmarks
+from facesynth.atomic import write_whole
 from facesynth.canonical import canonical_texture
 from facesynth.colour import to_uint8
 from facesynth.deformation import Similarity, TooFewPointsError, similarity
@@ -50,10 +49,6 @@ LIBRARIES = (
 )
 
 
-class DatasetWriteError(OSError):
-    """A file of the data set could not be written."""
-
-
 @dataclass(frozen=True)
 class Task:
     """A scan's file, where its result is to be kept, and the settings of `dataset.build`."""
@@ -73,7 +68,7 @@ def is_done(task: Task) -> bool:
 
 
 def make(task: Task) -> str | None:
-    """Make the result; return why it could not be made, if so. Raises `DatasetWriteError`."""
+    """Make the result; return why it could not be made, if so. Raises `WriteError`."""
     try:
         # More than one thread would change the last bits, and workers share the cores anyway.
         with threadpool_limits(1):
@@ -116,23 +111,6 @@ def made_by() -> dict[str, str]:
     for name in LIBRARIES:
         digest.update(f"{name} {importlib.metadata.version(name)}".encode())
     return {"facesynth": importlib.metadata.version("facesynth"), "code": digest.hexdigest()[:16]}
-
-
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write beside and rename, so that a file is whole or not there. Raises `DatasetWriteError`."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            write(file)
-        os.replace(beside, path)
-    except OSError as error:
-        raise DatasetWriteError(
-            f"could not write {path}: {error.strerror or error}; free some space or choose another "
-            "folder, and run again: what was finished is kept"
-        ) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _align(task: Task) -> Arrays:

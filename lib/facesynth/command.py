@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import get_args
 
 from facesynth import contact_sheet, dataset
-from facesynth.aligned_scan import DatasetWriteError
+from facesynth.atomic import WriteError
 from facesynth.mesh import MeshError
 from facesynth.population.sampling import CacheError
 from facesynth.scanning.files import Unit
 
 STOPPED = 130  # a shell's status for a command that Ctrl-C ended
-NAMED = (dataset.DatasetError, DatasetWriteError, CacheError, MeshError)
+NAMED = (dataset.DatasetError, WriteError, CacheError, MeshError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from facesynth.aligned_scan import mapping, write_whole
+from facesynth.aligned_scan import mapping
+from facesynth.atomic import write_whole
 from facesynth.dataset import Dataset, load
 from facesynth.population import template
 from facesynth.rendering import Camera, render
@@ -40,7 +41,7 @@ def write(dataset: Dataset | str | os.PathLike[str], *, n_jobs: int = -1) -> lis
     n_jobs   worker processes, as in joblib
 
     After the scans come those that failed, with the reason. Raises `DatasetError` for damaged files
-    and `DatasetWriteError`.
+    and `WriteError`.
     """
     shown = dataset if isinstance(dataset, Dataset) else load(dataset)
     entries = [*shown.names, *shown.failed]

@@ -31,7 +31,8 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from facesynth import aligned_scan
-from facesynth.aligned_scan import DatasetWriteError, Task, write_whole
+from facesynth.aligned_scan import Task
+from facesynth.atomic import WriteError, write_whole
 from facesynth.deformation import of_population
 from facesynth.image_mapping import check_resolution
 from facesynth.population import template
@@ -118,7 +119,7 @@ def build(
     A scan that cannot be used does not end the run: `Dataset.failed` says why, and the next run
     tries it again. Raises `DatasetError` when there are no scans, two have one name, or `out` was
     made with other settings or is being written by another run; `MeshError` for an impossible
-    resolution; and `DatasetWriteError` for a full disk: what was finished before stays.
+    resolution; and `WriteError` for a full disk: what was finished before stays.
     """
     if unit not in get_args(Unit):
         raise DatasetError(f"unit is {unit!r}; known are {', '.join(get_args(Unit))}")
@@ -229,7 +230,7 @@ def _locked(out: Path) -> Iterator[None]:
     except filelock.Timeout:
         raise DatasetError(f"another run is writing to {out}; wait until it has ended") from None
     except OSError as error:
-        raise DatasetWriteError(f"cannot write to {out}: {error.strerror or error}") from error
+        raise WriteError(f"cannot write to {out}: {error.strerror or error}") from error
     try:
         yield
     finally:

@@ -14,7 +14,6 @@ takes any face on the template to the points that correspond to what `detect` fi
 
 import functools
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -28,6 +27,7 @@ from scipy.sparse import csr_array
 from scipy.spatial.transform import Rotation
 
 from facesynth import pretrained
+from facesynth.atomic import write_whole
 from facesynth.colour import to_uint8
 from facesynth.mesh import FloatArray
 from facesynth.population import sample, template
@@ -287,7 +287,5 @@ def _dlib() -> tuple[Any, Any]:
 
 
 if __name__ == "__main__":
-    path = Path(__file__).with_name(TABLE)
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(calibrate()) + "\n")
-    os.replace(beside, path)
+    table = f"{json.dumps(calibrate())}\n".encode()
+    write_whole(Path(__file__).with_name(TABLE), lambda file: file.write(table))

@@ -16,6 +16,7 @@ import platformdirs
 from tqdm import tqdm
 
 from facesynth import colour
+from facesynth.atomic import WriteError, write_whole
 from facesynth.population.appearance import sample_appearance
 from facesynth.population.expression import sample_expressions
 from facesynth.population.identity import ANCESTRIES, GENDERS, Identities, sample_faces
@@ -220,22 +221,12 @@ def _key(seed: int, resolution: int | None, expressions: bool, relief: bool) -> 
 
 
 def _save(path: Path, arrays: Arrays) -> None:
-    """Write beside and rename, so that a file is whole or not there."""
-    beside = path.with_suffix(f".{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
+        write_whole(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+    except WriteError as error:
         raise CacheError(
-            f"could not write {path}: {error}; free some space, or name another folder by the "
-            "argument `cache` or the variable FACESYNTH_CACHE, and run again: what was finished "
-            "is kept"
+            f"{error}; name another folder by the argument `cache` or the variable FACESYNTH_CACHE"
         ) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _load(chunk: _Chunk) -> Arrays:

@@ -5,7 +5,6 @@ mesh is at fault.
 """
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from facesynth.atomic import write_whole
 from facesynth.mesh import FloatArray, check_arrays
 from facesynth.scanning.formats import READERS
 from facesynth.scanning.landmark_files import (
@@ -76,40 +76,28 @@ def save(scan: Scan, path: str | os.PathLike[str], quality: int | None = None) -
     images = [file.with_name(f"{file.stem}_{k}{kind}") for k in range(len(scan.photographs))]
     library, marks = file.with_suffix(".mtl"), file.with_suffix(".json")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         for image, pixels in zip(images, scan.photographs, strict=True):
-            _replace(image, _image_writer(pixels, quality))
-        _replace(library, _text_writer(mtl_text([image.name for image in images])))
+            _write_image(image, pixels, quality)
+        _write_text(library, mtl_text([image.name for image in images]))
         if scan.landmarks is None:
             marks.unlink(missing_ok=True)  # of a scan that was here before
         else:
-            _replace(marks, _text_writer(write_landmarks(scan.landmarks)))
+            _write_text(marks, write_landmarks(scan.landmarks))
         # last: where it is there, all that it refers to is there
-        _replace(file, _text_writer(obj_text(scan, library.name)))
+        _write_text(file, obj_text(scan, library.name))
     except OSError as error:
-        raise ScanFileError(f"could not write {file}: {error.strerror or error}") from error
+        raise ScanFileError(str(error)) from error
 
 
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Write beside and rename, so that a file is whole or not there."""
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        write(beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+def _write_image(path: Path, pixels: Photograph, quality: int | None) -> None:
+    options: dict[str, Any] = {"format": "png", "compress_level": 3}
+    if quality is not None:
+        options = {"format": "jpeg", "quality": quality}
+    write_whole(path, lambda file: Image.fromarray(pixels).save(file, **options))
 
 
-def _image_writer(pixels: Photograph, quality: int | None) -> Callable[[Path], None]:
-    options: dict[str, Any] = {"compress_level": 3} if quality is None else {"quality": quality}
-    return lambda path: Image.fromarray(pixels).save(path, **options)
-
-
-def _text_writer(text: str) -> Callable[[Path], None]:
-    def write(path: Path) -> None:
-        path.write_text(text, encoding="utf-8")
-
-    return write
+def _write_text(path: Path, text: str) -> None:
+    write_whole(path, lambda file: file.write(text.encode()))
 
 
 def _check_extent(points: FloatArray, unit: str, path: Path) -> None:
