@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from facesynth import contact_sheet, dataset
+from facesynth import contact_sheet, dataset, presets
 from facesynth.atomic import WriteError
 from facesynth.mesh import MeshError
 from facesynth.population.sampling import CacheError
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_dataset(commands)
+    _add_experiments(commands)
     return parser
 
 
@@ -78,3 +79,34 @@ def _dataset(options: argparse.Namespace) -> int:
     print(f"{len(pages)} pages to look through in {made.folder / contact_sheet.FOLDER}")
     print(f"names in {made.folder / dataset.REJECTED}, one a line, are left out when it is loaded")
     return 0 if len(made) else 1
+
+
+def _add_experiments(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "experiments",
+        help="run the whole experiment on learning from corrupted data (Section 6)",
+        description="Train and measure all GANs of the experiment. A run that was stopped goes on "
+        "where it was.",
+    )
+    command.add_argument("--preset", default="standard", choices=list(presets.PRESETS))
+    command.add_argument("--seeds", type=int, default=3, help="GANs of each kind (default: 3)")
+    command.add_argument(
+        "--jobs", type=int, default=-1, help="processes (default: one for each core)"
+    )
+    command.add_argument(
+        "--runs", type=Path, default=Path("build/experiments"), help="folder of the GANs' runs"
+    )
+    command.add_argument(
+        "--results", type=Path, default=Path("data/results/corrupted_data.json"), help="the result"
+    )
+    command.set_defaults(run=_experiments)
+
+
+def _experiments(options: argparse.Namespace) -> int:
+    from facesynth import experiments  # with PyTorch, which takes seconds to import
+
+    size = presets.preset(options.preset)
+    results = experiments.run_all(size, options.runs / size.name, options.jobs, options.seeds)
+    experiments.save(results, options.results)
+    print(f"written: {options.results}")
+    return 0

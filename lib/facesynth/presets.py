@@ -28,6 +28,10 @@ class Preset:
     n_components: int  # k, the principal components that a model keeps (Section 3)
     n_samples: int  # faces drawn from a model
     render_size: int  # pixels along the side of a rendered face
+    shape_resolution: int  # pixels along the side of an image of shapes (Section 6)
+    n_shapes: int  # images of shapes to learn from
+    n_shown: int  # images shown to a GAN at its last level: repeated as often as it takes
+    gan_channels: int  # of its widest feature maps
 
     def __post_init__(self) -> None:
         """Refuse a size that no run can have."""
@@ -60,6 +64,10 @@ PRESETS = {
             n_components=12,
             n_samples=24,
             render_size=96,
+            shape_resolution=16,
+            n_shapes=400,
+            n_shown=256,
+            gan_channels=8,
         ),
         Preset(
             name="standard",  # the published book: 20 minutes on 2 cores without a GPU
@@ -71,6 +79,10 @@ PRESETS = {
             n_components=200,
             n_samples=1000,
             render_size=320,
+            shape_resolution=32,
+            n_shapes=10_000,
+            n_shown=24_000,
+            gan_channels=64,
         ),
         Preset(
             name="paper",  # the paper's own: 4,963 training and 297 test scans of about 1000 people
@@ -82,6 +94,10 @@ PRESETS = {
             n_components=200,
             n_samples=10_000,
             render_size=512,
+            shape_resolution=256,
+            n_shapes=10_000,
+            n_shown=1_200_000,
+            gan_channels=512,
         ),
     )
 }

@@ -1,0 +1,37 @@
+"""A progressively growing GAN (Section 4), for images of any number of channels, with masks."""
+
+from .config import Config, ConfigError, Stage
+from .images import Images, ImagesError, ImageSizeError, MaskError, NoImagesError
+from .networks import Discriminator, Generator
+from .run_folder import (
+    DamagedFileError,
+    OtherRunError,
+    RunFolder,
+    UnfinishedRunError,
+    load_generator,
+    save_generator,
+)
+from .training import fastest_precision, sample, to_uint8, train
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "DamagedFileError",
+    "Discriminator",
+    "Generator",
+    "ImageSizeError",
+    "Images",
+    "ImagesError",
+    "MaskError",
+    "NoImagesError",
+    "OtherRunError",
+    "RunFolder",
+    "Stage",
+    "UnfinishedRunError",
+    "fastest_precision",
+    "load_generator",
+    "sample",
+    "save_generator",
+    "to_uint8",
+    "train",
+]

@@ -1,0 +1,160 @@
+"""Generator and discriminator that grow from 4 x 4 pixels, level by level (Section 4).
+
+Both hold the layers of all levels from the start; `resolution` says how many take part. While a
+level is new, its output fades in: alpha runs from 0 (the level below alone) to 1.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import (
+    DownConv,
+    EqualizedConv,
+    EqualizedLinear,
+    UpConv,
+    downsample,
+    fade,
+    minibatch_deviation,
+    pixel_norm,
+    upsample,
+)
+
+SMALLEST = 4
+
+
+def levels(resolution: int) -> list[int]:
+    """Return 4, 8, ... `resolution`. Raises `ValueError` if it is not a power of two from 4."""
+    if resolution < SMALLEST or resolution & (resolution - 1):
+        raise ValueError(f"a resolution must be a power of two from {SMALLEST}, not {resolution}")
+    return [2**k for k in range(2, resolution.bit_length())]
+
+
+def width(resolution: int, capacity: int, max_channels: int) -> int:
+    """Channels of the feature maps at a resolution: halved when the side doubles, but limited."""
+    return max(1, min(max_channels, capacity // resolution))
+
+
+def check_level(resolution: int, largest: int) -> None:
+    """Refuse a resolution that a network does not have."""
+    if resolution not in levels(largest):
+        raise ValueError(f"{resolution} is none of this network's resolutions {levels(largest)}")
+
+
+def rectified(x: Tensor) -> Tensor:
+    """The leaky rectifier of all layers."""
+    return F.leaky_relu(x, 0.2)
+
+
+class Generator(nn.Module):
+    """Latent vectors to images.
+
+    Parameters
+    ----------
+    resolution : int
+        Side of the largest images, a power of two.
+    channels : int
+        Of an image: 3 for a texture or a geometry image, 6 for both.
+    latent : int
+        Length of the latent vectors.
+    capacity, max_channels : int
+        Feature maps of side r have `min(max_channels, capacity // r)` channels. The defaults are
+        those of Karras et al. (2017).
+    """
+
+    def __init__(
+        self,
+        resolution: int,
+        channels: int = 3,
+        latent: int = 512,
+        capacity: int = 16384,
+        max_channels: int = 512,
+    ) -> None:
+        super().__init__()
+        self.resolution, self.channels, self.latent = resolution, channels, latent
+        sides = levels(resolution)
+        widths = [width(r, capacity, max_channels) for r in sides]
+        gain = 2**0.5 / SMALLEST  # the dense layer's fan-in stands for a convolution's
+        self.dense = EqualizedLinear(latent, widths[0] * SMALLEST**2, gain)
+        self.first = EqualizedConv(widths[0], widths[0])
+        self.up = nn.ModuleDict(
+            {str(r): UpConv(a, b) for r, a, b in zip(sides[1:], widths, widths[1:], strict=False)}
+        )
+        self.conv = nn.ModuleDict(
+            {str(r): EqualizedConv(c, c) for r, c in zip(sides[1:], widths[1:], strict=True)}
+        )
+        self.to_image = nn.ModuleDict(
+            {
+                str(r): EqualizedConv(c, channels, 1, gain=1)
+                for r, c in zip(sides, widths, strict=True)
+            }
+        )
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, z: Tensor, resolution: int | None = None, alpha: float = 1.0) -> Tensor:
+        """Map latent vectors (b, latent) to images (b, channels, r, r), nominally in [-1, 1]."""
+        resolution = self.resolution if resolution is None else resolution
+        check_level(resolution, self.resolution)
+        x = self.dense(pixel_norm(z)).unflatten(1, (-1, SMALLEST, SMALLEST))  # (b, c, 4, 4)
+        x = x.contiguous(memory_format=torch.channels_last)
+        x = pixel_norm(rectified(x))
+        x = below = pixel_norm(rectified(self.first(x)))
+        for r in levels(resolution)[1:]:
+            below = x
+            x = pixel_norm(rectified(self.up[str(r)](x)))  # (b, c, r, r)
+            x = pixel_norm(rectified(self.conv[str(r)](x)))
+        image = self.to_image[str(resolution)](x).float()
+        if alpha < 1 and resolution > SMALLEST:
+            old = self.to_image[str(resolution // 2)](below).float()
+            image = fade(upsample(old), image, alpha)
+        return image
+
+
+class Discriminator(nn.Module):
+    """Images to one score each, high for real ones; the generator's mirror image.
+
+    Parameters are those of `Generator`; `channels` counts the mask, where there is one. `group` is
+    the number of samples whose deviation the last level sees.
+    """
+
+    def __init__(
+        self,
+        resolution: int,
+        channels: int = 3,
+        capacity: int = 16384,
+        max_channels: int = 512,
+        group: int = 4,
+    ) -> None:
+        super().__init__()
+        self.resolution, self.channels, self.group = resolution, channels, group
+        sides = levels(resolution)
+        widths = [width(r, capacity, max_channels) for r in sides]
+        self.from_image = nn.ModuleDict(
+            {str(r): EqualizedConv(channels, c, 1) for r, c in zip(sides, widths, strict=True)}
+        )
+        self.conv = nn.ModuleDict(
+            {str(r): EqualizedConv(c, c) for r, c in zip(sides[1:], widths[1:], strict=True)}
+        )
+        self.down = nn.ModuleDict(
+            {str(r): DownConv(b, a) for r, a, b in zip(sides[1:], widths, widths[1:], strict=False)}
+        )
+        self.last = EqualizedConv(widths[0] + 1, widths[0])
+        self.dense = EqualizedLinear(widths[0] * SMALLEST**2, widths[0])
+        self.score = EqualizedLinear(widths[0], 1, gain=1)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, image: Tensor, alpha: float = 1.0) -> Tensor:
+        """Map images (b, channels, r, r), of any side up to the largest, to scores (b,)."""
+        resolution = image.shape[-1]
+        check_level(resolution, self.resolution)
+        image = image.contiguous(memory_format=torch.channels_last)
+        x = rectified(self.from_image[str(resolution)](image))
+        for r in reversed(levels(resolution)[1:]):
+            x = rectified(self.conv[str(r)](x))  # (b, c, r, r)
+            x = rectified(self.down[str(r)](x))  # (b, c, r / 2, r / 2)
+            if r == resolution and alpha < 1:
+                old = rectified(self.from_image[str(r // 2)](downsample(image)))
+                x = fade(old, x, alpha)
+        x = rectified(self.last(minibatch_deviation(x, self.group)))  # (b, c, 4, 4)
+        x = rectified(self.dense(x.flatten(1)))  # (b, c)
+        return self.score(x).squeeze(1).float()

@@ -1,0 +1,372 @@
+"""The training loop: grows both networks, and can be killed and resumed at any moment."""
+
+import copy
+import os
+import time
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+from torchvision.utils import save_image
+from tqdm.auto import tqdm
+
+from facesynth.corrupted_data import apply_mask
+
+from .config import Config, ConfigError, Stage
+from .images import Images
+from .losses import LOSSES, Critic
+from .networks import Generator, levels
+from .run_folder import (
+    CHECKPOINT,
+    GENERATOR,
+    SAMPLES,
+    TENSORBOARD,
+    RunFolder,
+    load_tensors,
+    save_generator,
+    save_tensors,
+)
+
+N_GRID = 64  # samples in a grid
+TERMS = ("discriminator_loss", "penalty", "generator_loss")  # in the log
+Precision = Literal["32-true", "bf16-mixed"]
+
+
+def train(config: Config, data: Images, out: Path, *, progress: bool = True) -> RunFolder:
+    """Train a GAN into the folder `out`, or go on with the run that is there.
+
+    Runs on one CPU or GPU, and under `torchrun` on several; a batch is shared among the processes.
+    The same configuration and data give the same weights, however often the run was stopped: on
+    one CPU bit for bit.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration does not fit the data.
+    OtherRunError
+        If `out` holds a run of another configuration.
+    DamagedFileError
+        If its checkpoint is damaged.
+    WriteError
+        If a file cannot be written.
+    """
+    _check(config, data)
+    fabric = _fabric(config)
+    folder = RunFolder(out)
+    if fabric.is_global_zero:
+        folder.open(config)
+    fabric.barrier()
+    if not (folder.path / GENERATOR).exists():
+        _Training(config, data, folder, fabric).run(progress)
+    fabric.barrier()
+    return folder
+
+
+def sample(generator: Generator, n: int, seed: int, batch: int = 64) -> NDArray[np.float32]:
+    """Draw images (n, R, R, c), nominally in [-1, 1]."""
+    z = torch.randn(n, generator.latent, generator=torch.Generator().manual_seed(seed))
+    device = next(generator.parameters()).device
+    with torch.no_grad():
+        images = [generator(part.to(device)).cpu() for part in z.split(batch)]
+    return torch.cat(images).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Turn images in [-1, 1] into eight bits, rounded; what is outside is clipped."""
+    return (np.clip(images, -1, 1) * 127.5 + 128).astype(np.uint8)
+
+
+def fastest_precision() -> str:
+    """Return "bf16-mixed" where the processor multiplies in bfloat16, elsewhere "32-true"."""
+    if torch.cuda.is_available():
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:  # older versions of PyTorch cannot tell
+        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+        fast = any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
+    return "bf16-mixed" if fast else "32-true"
+
+
+class _Training:
+    """The state of a run."""
+
+    def __init__(self, config: Config, data: Images, folder: RunFolder, fabric: Fabric) -> None:
+        self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.generator = config.generator().to(fabric.device)
+            self.discriminator = config.discriminator().to(fabric.device)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.optimizers = {
+            name: torch.optim.Adam(
+                network.parameters(), lr=config.learning_rate, betas=config.betas, fused=True
+            )
+            for name, network in (("g", self.generator), ("d", self.discriminator))
+        }
+        self.loss = LOSSES[config.loss]
+        self.fixed = torch.randn(N_GRID, config.latent, generator=_randomness(config.seed, 0, 0))
+        self.shown = 0  # real images, over all processes
+        self.steps = 0
+        self.seconds = 0.0  # of training, over all sessions
+        self.sums = torch.zeros(len(TERMS), device=fabric.device)  # since the last line of the log
+        self.summed = 0
+
+    def run(self, progress: bool) -> None:
+        """Train to the end."""
+        config, folder, first = self.config, self.folder, self.fabric.is_global_zero
+        if (folder.path / CHECKPOINT).exists():
+            self._load()
+        writer = None
+        if first:
+            folder.forget_after(self.shown)
+            (folder.path / TENSORBOARD).mkdir(exist_ok=True)
+            writer = SummaryWriter(str(folder.path / TENSORBOARD), purge_step=self.shown + 1)
+        name, clock = folder.path.name, time.perf_counter()
+        bar = tqdm(
+            total=config.images,
+            initial=self.shown,
+            unit=" images",
+            disable=not (progress and first),
+        )
+        while self.shown < config.images:
+            stage = config.stage(self.shown)
+            self.sums += self._step(stage)
+            self.summed += 1
+            before, self.shown = self.shown, self.shown + stage.batch
+            bar.set_description(f"{name}, {stage.resolution} x {stage.resolution}", refresh=False)
+            bar.update(stage.batch)
+            if self._due(config.log_images, before):
+                now = time.perf_counter()
+                self.seconds, clock = self.seconds + now - clock, now
+                row = self._row(stage)
+                if writer:
+                    folder.append(row)
+                    for key, number in row.items():
+                        writer.add_scalar(key, number, self.shown)
+            if writer and self._due(config.sample_images, before):
+                self._write_samples()
+            if writer and self._due(config.checkpoint_images, before):
+                self._save()
+        bar.close()
+        if writer:
+            writer.close()
+            save_generator(self.average, config, folder.path / GENERATOR)
+
+    def _due(self, every: int, before: int) -> bool:
+        """Whether something that is done every so many images is to be done after this step."""
+        return self.shown >= self.config.images or before // every != self.shown // every
+
+    def _row(self, stage: Stage) -> dict[str, float]:
+        """Return a line of the log, and begin to sum up for the next."""
+        means = dict(zip(TERMS, (self.sums / self.summed).tolist(), strict=True))
+        self.sums.zero_()
+        self.summed = 0
+        where = {"images": self.shown, "resolution": stage.resolution, "alpha": stage.alpha}
+        return where | means | {"seconds": self.seconds}
+
+    def _step(self, stage: Stage) -> Tensor:
+        """Train both networks on one batch; return `TERMS`, averaged over the processes."""
+        config, generator, discriminator = self.config, self.generator, self.discriminator
+        real, masks, others = self._real(stage)
+        latents, u = self._random(stage.batch)
+        every = config.penalty_every
+        weight = config.penalty * every if self.steps % every == 0 else 0.0
+        self.steps += 1
+        critics = self._critics(stage.alpha, masks, others)
+
+        with self.fabric.autocast():
+            fake = generator(latents, stage.resolution, stage.alpha)  # (b, c, r, r)
+            terms = self.loss.discriminator(*critics, real, fake, weight, u)
+        self._descend("d", terms.adversarial + terms.penalty, discriminator)
+
+        discriminator.requires_grad_(False)
+        with self.fabric.autocast():
+            g_loss = self.loss.generator(*critics, real, fake)
+        self._descend("g", g_loss, generator)
+        discriminator.requires_grad_(True)
+
+        self._update_average(stage.batch)
+        return self._mean(torch.stack([terms.adversarial, terms.penalty, g_loss]).detach())
+
+    def _descend(self, name: str, loss: Tensor, network: nn.Module) -> None:
+        """One step of the optimiser along the gradient, averaged over the processes."""
+        optimizer = self.optimizers[name]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.fabric.world_size > 1:
+            gradients = [p.grad for p in network.parameters() if p.grad is not None]
+            mean = self._mean(torch.cat([g.flatten() for g in gradients]))
+            for g, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
+                g.copy_(part.view_as(g))
+        optimizer.step()
+
+    def _mean(self, values: Tensor) -> Tensor:
+        if self.fabric.world_size == 1:
+            return values
+        mean = self.fabric.all_reduce(values, reduce_op="mean")
+        assert isinstance(mean, Tensor)
+        return mean
+
+    def _critics(self, alpha: float, masks: Tensor, others: Tensor) -> tuple[Critic, Critic]:
+        """What scores real and fake images, after what their masks hide has been taken out."""
+
+        def real(images: Tensor) -> Tensor:
+            if self.config.masks == "paired":  # Section 6: the same masks for both
+                return self.discriminator(apply_mask(images, masks), alpha)
+            if self.config.masks == "independent":
+                return self.discriminator(images * masks, alpha)
+            return self.discriminator(images, alpha)
+
+        def fake(images: Tensor) -> Tensor:
+            if self.config.masks == "independent":  # Bora et al. 2018
+                return self.discriminator(images * others, alpha)
+            return real(images)
+
+        return real, fake
+
+    def _real(self, stage: Stage) -> tuple[Tensor, Tensor, Tensor]:
+        """Return this process's share: images, their masks, and masks of other images."""
+        config, device = self.config, self.fabric.device
+        index = self._share(_order(config.seed, len(self.data), self.shown, stage.batch))
+        images, masks = self.data.batch(index, stage.resolution, stage.alpha, device)
+        others = masks
+        if config.masks == "independent":
+            other = self._share(_order(config.seed + 1, len(self.data), self.shown, stage.batch))
+            _, others = self.data.batch(other, stage.resolution, stage.alpha, device)
+        if config.mirror:
+            turned = self._share(_coins(config.seed, self.shown, stage.batch))
+            flip = torch.from_numpy(turned).to(device)[:, None, None, None]
+            images = torch.where(flip, images.flip(3), images)
+            masks = torch.where(flip, masks.flip(3), masks)
+            others = torch.where(flip, others.flip(3), others)
+        return images, masks, others
+
+    def _random(self, batch: int) -> tuple[Tensor, Tensor]:
+        """Return this process's share of b latent vectors (b, latent) and of b uniform numbers."""
+        source = _randomness(self.config.seed, 1, self.shown)
+        latents = torch.randn(batch, self.config.latent, generator=source)
+        u = torch.rand(batch, generator=source)
+        device = self.fabric.device
+        return self._share(latents).to(device), self._share(u).to(device)
+
+    def _share(self, values: Any) -> Any:
+        """Return the part of a batch, an array or a tensor, that this process trains on."""
+        size = len(values) // self.fabric.world_size
+        return values[self.fabric.global_rank * size :][:size]
+
+    def _update_average(self, batch: int) -> None:
+        half_life = min(self.config.average_images, max(1, 0.05 * self.shown))
+        weight = 1 - 0.5 ** (batch / half_life)
+        with torch.no_grad():
+            for mean, value in zip(
+                self.average.parameters(), self.generator.parameters(), strict=True
+            ):
+                mean.lerp_(value, weight)
+
+    def _write_samples(self) -> None:
+        stage = self.config.stage(self.shown)
+        with torch.no_grad():
+            device = self.fabric.device
+            images = self.average(self.fixed.to(device), stage.resolution, stage.alpha)
+        path = self.folder.path / SAMPLES / f"{self.shown:09d}.png"
+        path.parent.mkdir(exist_ok=True)
+        save_image(images[:, :3], path, nrow=8, normalize=True, value_range=(-1, 1))
+
+    # Everything that training goes on from is in one file: what was drawn at random follows from
+    # the seed and the number of images shown.
+
+    def _networks(self) -> Iterable[tuple[str, nn.Module]]:
+        return (("g", self.generator), ("d", self.discriminator), ("average", self.average))
+
+    def _save(self) -> None:
+        tensors = {
+            f"{k}.{n}": t for k, net in self._networks() for n, t in net.state_dict().items()
+        }
+        for name, optimizer in self.optimizers.items():
+            for i, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"adam.{name}.{i}.{k}": v for k, v in state.items()}
+        tensors["sums"] = self.sums
+        metadata = {k: str(getattr(self, k)) for k in ("shown", "steps", "summed", "seconds")}
+        save_tensors(tensors, metadata, self.folder.path / CHECKPOINT)
+
+    def _load(self) -> None:
+        tensors, metadata = load_tensors(self.folder.path / CHECKPOINT)
+        for name, network in self._networks():
+            network.load_state_dict(_below(name, tensors))
+        for name, optimizer in self.optimizers.items():
+            states: dict[int, dict[str, Tensor]] = {}
+            for key, value in _below(f"adam.{name}", tensors).items():
+                i, k = key.split(".")
+                states.setdefault(int(i), {})[k] = value
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+            # The fused optimiser walks through memory: moments must lie there as weights do.
+            for parameter, state in optimizer.state.items():
+                for k in ("exp_avg", "exp_avg_sq"):
+                    state[k] = torch.empty_like(parameter.data).copy_(state[k])
+        self.sums = tensors["sums"].to(self.fabric.device)
+        self.shown, self.steps = int(metadata["shown"]), int(metadata["steps"])
+        self.summed, self.seconds = int(metadata["summed"]), float(metadata["seconds"])
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what is kept under a prefix, without it."""
+    start = f"{prefix}."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
+def _check(config: Config, data: Images) -> None:
+    for name in ("resolution", "channels"):
+        if getattr(config, name) != getattr(data, name):
+            raise ConfigError(
+                f"{name} is {getattr(config, name)} in the configuration, but "
+                f"{getattr(data, name)} in the images"
+            )
+    if config.masks != "none" and data.masks is None:
+        raise ConfigError(f"masks are {config.masks!r} in the configuration, but there are none")
+
+
+def _fabric(config: Config) -> Fabric:
+    """One device, or those of the processes that `torchrun` started."""
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    world = int(os.environ.get("WORLD_SIZE", 1))
+    for batch in {config.batch_at(resolution) for resolution in levels(config.resolution)}:
+        if batch % (world * config.group):
+            raise ConfigError(
+                f"a batch of {batch} cannot be shared by {world} processes in groups of "
+                f"{config.group}"
+            )
+    fabric = Fabric(
+        accelerator="auto",
+        devices=local,
+        num_nodes=world // local,
+        strategy="ddp" if world > 1 else "auto",
+        precision=cast(Precision, config.precision),
+    )
+    fabric.launch()
+    return fabric
+
+
+def _randomness(seed: int, stream: int, shown: int) -> torch.Generator:
+    state = np.random.SeedSequence((seed, stream, shown)).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]) % 2**63)
+
+
+def _coins(seed: int, shown: int, batch: int) -> NDArray[np.bool_]:
+    return np.random.default_rng((seed, 2, shown)).random(batch) < 0.5
+
+
+def _order(seed: int, n: int, shown: int, batch: int) -> NDArray[np.intp]:
+    """Images number `shown` and following of an endless shuffled deck."""
+    places = np.arange(shown, shown + batch)
+    return np.array([_deck(seed, n, int(p) // n)[p % n] for p in places])
+
+
+@lru_cache(maxsize=4)
+def _deck(seed: int, n: int, epoch: int) -> NDArray[np.intp]:
+    return np.random.default_rng((seed, 3, epoch)).permutation(n)
