@@ -1,5 +1,6 @@
 # make book    the environment, every chapter executed at PRESET, build/html/index.html
 # make test    the environment, format, lint, types and tests
+# make experiments   the whole experiment on corrupted data, hours; goes on where it was stopped
 # make bench   every benchmark;  make lint;  make chapters (after editing book/NN_name.md);  make clean
 
 PRESET ?= standard
@@ -13,7 +14,7 @@ export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export VECLIB_MAXIMUM_THREADS := 1
 
-.PHONY: book chapters test lint bench clean environment
+.PHONY: book chapters test lint bench experiments clean environment
 
 book: environment
 	@$(BIN)/python book/build.py --preset $(PRESET) --seed $(SEED)
@@ -35,6 +36,9 @@ lint: environment
 
 bench: environment
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+experiments: environment
+	@$(BIN)/facesynth experiments --preset $(PRESET)
 
 clean:
 	rm -rf build

@@ -17,6 +17,7 @@ from facesynth.shape_reading import (
     UnreadableError,
     coverage,
     interval,
+    overlap,
     redness,
 )
 from facesynth.shapes import BACKGROUND, COLOURS, KINDS, MOST_SHAPES, RED, draw
@@ -123,7 +124,7 @@ def test_clean_drawings_are_read_as_they_were_drawn(resolution):
         (found.count_shares(), used.sum(axis=1)),
     ):
         truth = np.bincount(numbers, minlength=len(shares)) / len(numbers)
-        assert coverage(truth, shares) > 0.9
+        assert overlap(truth, shares) > 0.9
 
 
 def test_the_reader_tells_how_good_it_is(reader):
@@ -241,28 +242,37 @@ def test_coverage_gives_a_collapsed_gan_away(reader):
     collapsed = reader.read(np.stack([single("circle", COLOURS["blue"])] * 500))
     assert not collapsed.corrupted.any()
     assert collapsed.recognised == 1
-    assert coverage(drawn.colour_shares(), collapsed.colour_shares()) == pytest.approx(0.2, abs=0.1)
-    assert coverage(drawn.kind_shares(), collapsed.kind_shares()) == pytest.approx(1 / 3, abs=0.1)
-    assert coverage(drawn.count_shares(), collapsed.count_shares()) == pytest.approx(0.33, abs=0.1)
+    assert overlap(drawn.colour_shares(), collapsed.colour_shares()) == pytest.approx(0.2, abs=0.1)
+    assert overlap(drawn.kind_shares(), collapsed.kind_shares()) == pytest.approx(1 / 3, abs=0.1)
+    assert overlap(drawn.count_shares(), collapsed.count_shares()) == pytest.approx(0.33, abs=0.1)
     again = reader.read(draw(500, 32, 0, 7).images)
-    assert coverage(drawn.colour_shares(), again.colour_shares()) > 0.9
+    assert overlap(drawn.colour_shares(), again.colour_shares()) > 0.9
 
 
 def test_coverage_by_hand():
-    assert coverage([0.5, 0.5], [0.5, 0.5]) == 1
-    assert coverage([0.5, 0.5], [1, 0]) == 0.5
-    assert coverage([0.2, 0.3, 0.5], [0.5, 0.5, 0]) == pytest.approx(0.2 + 0.3)
+    assert coverage([0.2, 0.3, 0.5], [0.1, 0.9, 0]) == pytest.approx(0.5)  # half as often will do
+    assert coverage([0.2, 0.8], [0.09, 0.91]) == pytest.approx(0.8)
+    assert coverage([0.2, 0.8], [0.2, 0.4]) == 1
+    assert coverage([0.2, 0.8], [0.2, 0.7], least=1) == pytest.approx(0.2)
+    with pytest.raises(SharesError, match="not two of one"):
+        coverage([0.5, 0.5], [1.0])
+
+
+def test_overlap_by_hand():
+    assert overlap([0.5, 0.5], [0.5, 0.5]) == 1
+    assert overlap([0.5, 0.5], [1, 0]) == 0.5
+    assert overlap([0.2, 0.3, 0.5], [0.5, 0.5, 0]) == pytest.approx(0.2 + 0.3)
     # 0.8 of the reference was recognised, and 0.4 + 0.1 of it is found
-    assert coverage([0.4, 0.4], [0.6, 0.1]) == pytest.approx(0.5 / 0.8)
-    assert coverage([0.4, 0.4], [0, 0]) == 0
+    assert overlap([0.4, 0.4], [0.6, 0.1]) == pytest.approx(0.5 / 0.8)
+    assert overlap([0.4, 0.4], [0, 0]) == 0
 
 
 @given(arrays(float, (2, 4), elements=st.floats(0.01, 1)))
-def test_coverage_is_one_only_for_equals(rows):
+def test_overlap_is_one_only_for_equals(rows):
     p, q = rows / rows.sum(axis=1, keepdims=True)
-    assert coverage(p, p) == pytest.approx(1)
+    assert overlap(p, p) == pytest.approx(1)
     # for two whole distributions the rest is their total variation
-    assert coverage(p, q) == pytest.approx(1 - np.abs(p - q).sum() / 2)
+    assert overlap(p, q) == pytest.approx(1 - np.abs(p - q).sum() / 2)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +288,7 @@ def test_coverage_is_one_only_for_equals(rows):
 )
 def test_no_shares_are_refused(reference, found, message):
     with pytest.raises(SharesError, match=message):
-        coverage(reference, found)
+        overlap(reference, found)
 
 
 def test_interval_by_hand():

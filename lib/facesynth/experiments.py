@@ -11,10 +11,10 @@ import json
 import os
 import platform
 import statistics
-import time
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from tqdm import tqdm
 from facesynth import evaluation, gan, presets, shapes
 from facesynth.atomic import write_whole
 from facesynth.corrupted_data import misfit
-from facesynth.shape_reading import Reader, coverage
+from facesynth.shape_reading import Reader, coverage, overlap
 
 ARMS = {  # what each does with the masks of its data: see `gan.Config`
     "masked": "paired",  # the paper's
@@ -39,6 +39,7 @@ SHARE = 0.5  # of corrupted images, but in the sweep
 CLEAN_SEED, READER_SEED = 1_000_000, 1_000_001  # of drawings that no GAN is trained on
 N_LABELLED = 4000  # drawings that the reader is calibrated and tried on
 N_MEASURED = 2000  # generated images that are measured
+SHOWN = ("colours_covered", "colours", "kinds", "counts")
 
 
 @dataclass(frozen=True)
@@ -47,21 +48,21 @@ class Trial:
 
     arm: str
     seed: int = 0
-    corrupted: float = SHARE  # share of training images with red circles
+    share: float = SHARE  # of training images with red circles
     grow: int = 0  # pixels by which masks are too large
     shift: int = 0  # pixels by which they are off
 
     @property
     def name(self) -> str:
         """Name of its folder."""
-        return f"{self.arm}-{self.corrupted:g}-{self.grow:+d}-{self.shift}-{self.seed}"
+        return f"{self.arm}-{self.share:g}-{self.grow:+d}-{self.shift}-{self.seed}"
 
 
 def trials(seeds: int = 3) -> list[Trial]:
     """The whole experiment: four arms, the sweep over the share, the sweep over how masks fit."""
     arms = [Trial(arm, seed) for seed in range(seeds) for arm in ARMS]
     shares = [
-        Trial(arm, seed, corrupted=share)
+        Trial(arm, seed, share)
         for seed in range(seeds)
         for share in (0.1, 0.3, 0.7, 0.9)
         for arm in ("masked", "plain", "remainder")
@@ -80,7 +81,7 @@ def trials(seeds: int = 3) -> list[Trial]:
 
 def training_images(trial: Trial, size: presets.Preset) -> gan.Images:
     """The images, and masks where there are some, that a trial learns from."""
-    drawn = shapes.draw(size.n_shapes, size.shape_resolution, trial.corrupted, trial.seed)
+    drawn = shapes.draw(size.n_shapes, size.shape_resolution, trial.share, trial.seed)
     if trial.arm == "remainder":
         return gan.Images(drawn.clean)
     return gan.Images(drawn.images, misfit(drawn.masks, trial.grow, trial.shift))
@@ -130,39 +131,55 @@ def clean(resolution: int, n: int) -> NDArray[np.uint8]:
 
 
 def measure(images: NDArray[np.uint8]) -> dict[str, Any]:
-    """What images show, and how far they are from clean ones."""
+    """Measure what images (n, R, R, 3) show, and how far they are from clean drawings.
+
+    Returns
+    -------
+    dict
+        `n` images, how many of them are `corrupted`; the share of shapes `recognised`; `distance`
+        of the median shape to what its kind looks like (recognised up to 1); `colours_covered`,
+        the share of the drawings' colours that is made at least half as often; overlaps of the
+        histograms of `colours`, `kinds` and `counts`; and `sliced_wasserstein`, averaged over the
+        levels, times 1000. Shapes are those of images without corruption, which hides some.
+    """
     n, resolution = images.shape[:2]
-    read, reference = reader(resolution).read(images), clean(resolution, n)
-    expected = reader(resolution).read(reference)
+    reads, reference = reader(resolution), clean(resolution, n)
+    corrupted = reads.read(images).corrupted
+    expected = reads.read(reference)
+    row: dict[str, Any] = {"n": n, "corrupted": int(corrupted.sum())}
     distances = evaluation.sliced_wasserstein(reference, images)
-    return {
-        "n": n,
-        "corrupted": int(read.corrupted.sum()),
+    row["sliced_wasserstein"] = statistics.fmean(distances.values())
+    if corrupted.all():
+        return row | dict.fromkeys(("recognised", *SHOWN), 0.0) | {"distance": None}
+    read = reads.read(images[~corrupted])
+    return row | {
         "recognised": read.recognised,
-        "colours": coverage(expected.colour_shares(), read.colour_shares()),
-        "kinds": coverage(expected.kind_shares(), read.kind_shares()),
-        "counts": coverage(expected.count_shares(), read.count_shares()),
-        "sliced_wasserstein": statistics.fmean(distances.values()),
+        "distance": float(np.median(read.distance)) if len(read.distance) else None,
+        "colours_covered": coverage(expected.colour_shares(), read.colour_shares()),
+        "colours": overlap(expected.colour_shares(), read.colour_shares()),
+        "kinds": overlap(expected.kind_shares(), read.kind_shares()),
+        "counts": overlap(expected.count_shares(), read.count_shares()),
     }
 
 
+def published() -> dict[str, Any]:
+    """Return the results of the whole experiment, as they were kept when it was run."""
+    kept = resources.files("facesynth") / "results" / "corrupted_data.json"
+    return dict(json.loads(kept.read_text(encoding="utf-8")))
+
+
 def run(trial: Trial, size: presets.Preset, out: Path) -> dict[str, Any]:
-    """Train and measure a trial; what was measured before is read."""
-    result = out / trial.name / "result.json"
-    if result.exists():
-        return dict(json.loads(result.read_text(encoding="utf-8")))
+    """Train a trial, unless that is done, and measure it."""
     torch.set_num_threads(1)
     folder = train(trial, size, out, progress=False)
     drawn = gan.sample(folder.generator(), N_MEASURED, seed=trial.seed + 1)
     row = asdict(trial) | measure(gan.to_uint8(drawn))
-    row["training_seconds"] = float(folder.log()["seconds"][-1])
-    write_whole(result, lambda file: file.write(json.dumps(row).encode()))
-    return row
+    return row | {"training_seconds": float(folder.log()["seconds"][-1])}
 
 
 def run_all(size: presets.Preset, out: Path, workers: int, seeds: int = 3) -> dict[str, Any]:
     """Run the whole experiment; return its results with all that they depend on."""
-    start, todo = time.perf_counter(), trials(seeds)
+    todo = trials(seeds)
     done = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(
         joblib.delayed(run)(trial, size, out) for trial in todo
     )
@@ -170,7 +187,7 @@ def run_all(size: presets.Preset, out: Path, workers: int, seeds: int = 3) -> di
     names = [trial.name for trial in todo]
     rows.sort(key=lambda row: names.index(_trial(row).name))
     data = {}
-    for share in sorted({trial.corrupted for trial in todo}):
+    for share in sorted({trial.share for trial in todo}):
         data[f"{share:g}"] = measure(
             shapes.draw(N_MEASURED, size.shape_resolution, share, 0).images
         )
@@ -183,8 +200,10 @@ def run_all(size: presets.Preset, out: Path, workers: int, seeds: int = 3) -> di
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
         "finished": datetime.now(UTC).date().isoformat(),
         "training_hours": sum(row["training_seconds"] for row in rows) / 3600,
-        "seconds_of_this_session": time.perf_counter() - start,
-        "detector": reader(size.shape_resolution).summary(),
+        "reader": {
+            name: getattr(reader(size.shape_resolution), f"{name}_")
+            for name in ("precision", "recall", "recognised", "accuracy", "counted")
+        },
         "data": data,
         "clean": measure(shapes.draw(N_MEASURED, size.shape_resolution, 0, 1).images),
         "trials": rows,

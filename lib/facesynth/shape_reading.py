@@ -6,10 +6,10 @@ are measured, by a reader that is calibrated on drawings whose contents are know
     reader = Reader().fit(draw(4000, 32, corrupted=0.25, seed=1))
     data, made = reader.read(draw(2000, 32, corrupted=0, seed=2).images), reader.read(images)
     interval(made.corrupted.sum(), len(made.corrupted))       # how many still show red
-    coverage(data.colour_shares(), made.colour_shares())      # and the control
+    overlap(data.colour_shares(), made.colour_shares())       # and the control
 
 A collapsed GAN that makes one clean image over and over shows no red either, and so does one that
-makes grey noise. Corruption says something only beside the coverage of colours, kinds and counts,
+makes grey noise. Corruption says something only beside the variety of colours, kinds and counts,
 and beside the share of shapes that are recognised at all.
 """
 
@@ -254,18 +254,33 @@ def redness(images: Picture) -> Floats:
     return np.concatenate(scores)
 
 
-def coverage(reference: ArrayLike, found: ArrayLike) -> float:
-    """How much of what the reference shows is found: sum min(p, q) / sum p, in [0, 1].
+def overlap(reference: ArrayLike, found: ArrayLike) -> float:
+    """How alike two histograms of shares (k,) are: sum min(p, q) / sum p, in [0, 1].
 
-    This is the overlap of two histograms (k,). It is 1 for equal ones, and 1/5 for a single colour
-    where the reference has five equally often. Shapes that are not recognised count on neither
-    side: how many they are is another question, which `Reading.recognised` answers.
+    It is 1 for equal ones, and 1/5 for a single colour where the reference has five equally often.
+    Shapes that are not recognised count on neither side: how many they are is another question,
+    which `Reading.recognised` answers.
 
     Raises
     ------
     SharesError
         If these are not two rows of as many shares, or the reference is empty.
     """
+    p, q = _two_shares(reference, found)
+    return float(np.minimum(p, q).sum() / p.sum())
+
+
+def coverage(reference: ArrayLike, found: ArrayLike, least: float = 0.5) -> float:
+    """How much of what the reference shows is found at all, in [0, 1].
+
+    What is found at least `least` times as often as in the reference is covered: this tells a mode
+    that was lost from one that is made too seldom. Parameters and errors are those of `overlap`.
+    """
+    p, q = _two_shares(reference, found)
+    return float(p[q >= least * p].sum() / p.sum())
+
+
+def _two_shares(reference: ArrayLike, found: ArrayLike) -> tuple[Floats, Floats]:
     p, q = np.asarray(reference, float), np.asarray(found, float)
     if p.ndim != 1 or p.shape != q.shape:
         raise SharesError(f"shares of shapes {p.shape} and {q.shape} are not two of one (k,)")
@@ -276,7 +291,7 @@ def coverage(reference: ArrayLike, found: ArrayLike) -> float:
             )
     if not p.any():
         raise SharesError("the reference shows nothing that could be covered")
-    return float(np.minimum(p, q).sum() / p.sum())
+    return p, q
 
 
 def interval(k: int, n: int) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -274,9 +275,10 @@ class _Training:
         with torch.no_grad():
             device = self.fabric.device
             images = self.average(self.fixed.to(device), stage.resolution, stage.alpha)
+        images = F.interpolate(images[:, :3], size=self.config.resolution)  # all grids of one size
         path = self.folder.path / SAMPLES / f"{self.shown:09d}.png"
         path.parent.mkdir(exist_ok=True)
-        save_image(images[:, :3], path, nrow=8, normalize=True, value_range=(-1, 1))
+        save_image(images, path, nrow=8, normalize=True, value_range=(-1, 1))
 
     # Everything that training goes on from is in one file: what was drawn at random follows from
     # the seed and the number of images shown.

@@ -1,0 +1,321 @@
+"""The speed of GAN training against the same networks of PyTorch's own layers, in images/s.
+
+    python benchmarks/gan_training.py [--sides 32 64 128] [--steps 4] [--repeats 3] [--threads 1]
+
+Ours is the loop of `gan.train` at full alpha: discriminator with the penalty in every fourth step,
+generator, both (fused) optimisers, moving average; in the fastest precision, channels-last, and
+with up- and down-sampling fused into convolutions. It is timed in float32, too, to tell what is
+precision and what is the rest. The peer is the same loop in this process, with the same losses on
+the same images, masks and latent vectors, but with nn.Conv2d, nn.Linear, nn.LeakyReLU, nn.Upsample
+and nn.AvgPool2d in float32, contiguous layout and torch.optim.Adam, with PyTorch's settings as they
+come: on a GPU, convolutions in float32 may multiply in TF32, except in the proof that follows.
+
+Before anything is timed, our weights are copied into the peer. Its layers have no equalised
+learning rate: the scale is folded into the copied weights. Both networks must then give the same
+images and scores to 1e-4 (`difference`: the largest, relative to the largest value), and both
+loops' first steps the same loss and penalty to 1e-3.
+
+Times are the best of the repeats, ours and the peer in turn: processor time on one thread of a
+processor, else time on the clock, which needs a machine that is otherwise idle. GFLOP count the
+convolutions and dense layers as they are computed, two for a multiplication and its addition: fused
+layers need fewer. `share` is that rate in parts of the machine's, measured in this run in the same
+precision: the higher of torch.mm on large square matrices and one 3 x 3 convolution, as the former
+is half as fast as the latter on some processors.
+"""
+
+import argparse
+import copy
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from facesynth import gan
+from facesynth.gan.layers import DownConv, EqualizedConv, EqualizedLinear, UpConv
+from facesynth.gan.networks import levels
+from facesynth.gan.training import _fabric, _Training
+
+BATCH = 8
+PENALTY_EVERY = 4
+LARGEST_SMALL = 128  # up to this side networks are as small as a processor can train
+TYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
+
+
+def plain(layer: nn.Module) -> nn.Module:
+    """The layer as PyTorch has it, its scale folded into its weights."""
+    assert isinstance(layer, (EqualizedLinear, EqualizedConv))
+    new: nn.Linear | nn.Conv2d
+    if isinstance(layer, EqualizedLinear):
+        new = nn.Linear(layer.weight.shape[1], layer.weight.shape[0])
+    else:
+        n_out, n_in, side, _ = layer.weight.shape
+        new = nn.Conv2d(n_in, n_out, side, padding=side // 2)
+    with torch.no_grad():
+        new.weight.copy_(layer.weight * layer.scale)
+        assert new.bias is not None
+        new.bias.copy_(layer.bias)
+    if isinstance(layer, UpConv):
+        return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), new)
+    return nn.Sequential(new, nn.AvgPool2d(2)) if isinstance(layer, DownConv) else new
+
+
+class PixelNorm(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x / torch.sqrt(torch.mean(x**2, dim=1, keepdim=True) + 1e-8)
+
+
+class MinibatchDeviation(nn.Module):
+    def __init__(self, group: int) -> None:
+        super().__init__()
+        self.group = group
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        y = x.view(b // self.group, self.group, c, h, w)
+        y = y - y.mean(dim=1, keepdim=True)
+        y = torch.sqrt(torch.mean(y**2, dim=1) + 1e-8).mean(dim=(1, 2, 3))
+        y = y.repeat_interleave(self.group).view(b, 1, 1, 1).expand(b, 1, h, w)
+        return torch.cat([x, y], dim=1)
+
+
+class PlainGenerator(nn.Module):
+    """The largest level of a generator."""
+
+    def __init__(self, ours: gan.Generator) -> None:
+        super().__init__()
+
+        def block(layer: nn.Module) -> list[nn.Module]:
+            return [plain(layer), nn.LeakyReLU(0.2), PixelNorm()]
+
+        shape = (ours.first.weight.shape[1], 4, 4)
+        layers = [PixelNorm(), plain(ours.dense), nn.Unflatten(1, shape)]
+        layers += [nn.LeakyReLU(0.2), PixelNorm(), *block(ours.first)]
+        for r in levels(ours.resolution)[1:]:
+            layers += [*block(ours.up[str(r)]), *block(ours.conv[str(r)])]
+        self.layers = nn.Sequential(*layers, plain(ours.to_image[str(ours.resolution)]))
+
+    def forward(self, z: Tensor, _resolution: int | None = None, _alpha: float = 1.0) -> Tensor:
+        return self.layers(z)
+
+
+class PlainDiscriminator(nn.Module):
+    """The largest level of a discriminator."""
+
+    def __init__(self, ours: gan.Discriminator) -> None:
+        super().__init__()
+
+        def block(layer: nn.Module) -> list[nn.Module]:
+            return [plain(layer), nn.LeakyReLU(0.2)]
+
+        layers = block(ours.from_image[str(ours.resolution)])
+        for r in reversed(levels(ours.resolution)[1:]):
+            layers += [*block(ours.conv[str(r)]), *block(ours.down[str(r)])]
+        layers += [MinibatchDeviation(ours.group), *block(ours.last), nn.Flatten()]
+        self.layers = nn.Sequential(*layers, *block(ours.dense), plain(ours.score))
+
+    def forward(self, image: Tensor, _alpha: float = 1.0) -> Tensor:
+        return self.layers(image.contiguous()).squeeze(1)  # images of a file are channels-last
+
+
+class Training(_Training):
+    """The loop of `gan.train`; nothing is written."""
+
+    def __init__(self, config: gan.Config, data: gan.Images) -> None:
+        super().__init__(config, data, gan.RunFolder(Path("unused")), _fabric(config))
+
+    def step(self) -> Tensor:
+        """Return the discriminator's loss and penalty, and the generator's loss."""
+        stage = self.config.stage(self.shown)
+        terms = self._step(stage)
+        self.shown += stage.batch
+        return terms
+
+
+class Peer(Training):
+    """The same loop with other networks and optimisers."""
+
+    def __init__(self, ours: Training) -> None:
+        super().__init__(ours.config, ours.data)
+        device = self.fabric.device
+        networks = {
+            "g": PlainGenerator(ours.generator).to(device),
+            "d": PlainDiscriminator(ours.discriminator).to(device),
+        }
+        self.generator = cast(gan.Generator, networks["g"])
+        self.discriminator = cast(gan.Discriminator, networks["d"])
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        # Folded weights are some twenty times smaller than ours, and so are sensible steps.
+        rate = ours.config.learning_rate / 20
+        self.optimizers = {
+            name: torch.optim.Adam(network.parameters(), lr=rate, betas=ours.config.betas)
+            for name, network in networks.items()
+        }
+
+
+def configuration(side: int, precision: str) -> gan.Config:
+    small: dict[str, Any] = dict(latent=64, capacity=2048, max_channels=64)
+    return gan.Config(
+        resolution=side,
+        first_resolution=side,  # never fades in
+        masks="paired",
+        loss="relativistic",
+        penalty=0.1,
+        penalty_every=PENALTY_EVERY,
+        batch={side: BATCH},
+        precision=precision,
+        **(small if side <= LARGEST_SMALL else {}),
+    )
+
+
+def trainings(side: int) -> tuple[Training, Training, Peer]:
+    """Ours in the fastest precision and in float32, and the peer; all begin with one state."""
+    random = np.random.default_rng(side)
+    pixels = random.integers(256, size=(4 * BATCH, side, side, 3), dtype=np.uint8)
+    data = gan.Images(pixels, random.random((4 * BATCH, side, side)) < 0.9)
+    fast = Training(configuration(side, gan.fastest_precision()), data)
+    single = Training(configuration(side, "32-true"), data)
+    for ours in (fast, single):  # biases begin at zero, where no difference of theirs would show
+        torch.manual_seed(side)
+        for network in (ours.generator, ours.discriminator):
+            for name, parameter in network.named_parameters():
+                if name.endswith("bias"):
+                    nn.init.normal_(parameter, std=0.1)
+    return fast, single, Peer(single)
+
+
+def difference(ours: Training, peer: Peer) -> float:
+    """How much networks in float32 differ; trains both for one step, which must agree, too."""
+
+    def results(training: Training) -> tuple[Tensor, Tensor, Tensor]:
+        latents, _ = training._random(BATCH)
+        images, masks, others = training._real(training.config.stage(0))
+        critic, _ = training._critics(1.0, masks, others)
+        with torch.no_grad():
+            fakes, scores = training.generator(latents), critic(images)
+        return fakes, scores, training.step()[:2]
+
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        (*expected, expected_terms), (*actual, actual_terms) = results(peer), results(ours)
+    torch.testing.assert_close(actual_terms, expected_terms, rtol=1e-3, atol=0)
+    return max(
+        float((a - b).abs().max() / b.abs().max()) for a, b in zip(actual, expected, strict=True)
+    )
+
+
+def clock() -> float:
+    """Seconds, of this process where it has one thread and no accelerator."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+def best(repeats: int, calls: Sequence[Callable[[], object]]) -> list[float]:
+    """Seconds of each call, of which each repeat makes all."""
+    times = []
+    for _ in range(repeats):
+        marks = [clock()]
+        for call in calls:
+            call()
+            marks.append(clock())
+        times.append(np.diff(marks))
+    return list(np.min(times, axis=0))
+
+
+def attainable(dtype: torch.dtype, repeats: int) -> dict[str, float]:
+    """GFLOP/s of products of square matrices, and of a large convolution of 3 x 3."""
+    cuda = torch.cuda.is_available()
+    device, c, sides = ("cuda", 512, (4096, 8192)) if cuda else ("cpu", 64, (1024, 1536, 2048))
+    x = torch.randn(BATCH, c, 64, 64).to(device, dtype, memory_format=torch.channels_last)
+    kernel = torch.randn(c, c, 3, 3).to(device, dtype, memory_format=torch.channels_last)
+    matrices = [torch.randn(2, n, n).to(device, dtype) for n in sides]
+    calls: list[Callable[[], Tensor]] = [partial(torch.mm, *pair) for pair in matrices]
+    calls.append(partial(torch.conv2d, x, kernel, padding=1))
+    best(1, calls)  # warms up
+    seconds = best(repeats, calls)
+    products = [2e-9 * n**3 / s for n, s in zip(sides, seconds, strict=False)]
+    return {
+        "torch.mm": max(products),
+        "torch.conv2d": 2e-9 * BATCH * 64**2 * 9 * c**2 / seconds[-1],
+    }
+
+
+def cycles(training: Training, steps: int) -> Tensor:
+    return torch.stack([training.step() for _ in range(steps)])
+
+
+@dataclass
+class Speed:
+    """Of one training."""
+
+    images: float  # a second
+    gflop: float  # an image
+
+    @property
+    def rate(self) -> float:
+        """GFLOP/s."""
+        return self.images * self.gflop
+
+
+def measure(ours: Sequence[Training], steps: int, repeats: int) -> list[Speed]:
+    gflop = []
+    for training in ours:  # warms up as it counts
+        training.steps = 0  # a cycle begins with the penalty
+        with FlopCounterMode(display=False) as counter:
+            cycles(training, PENALTY_EVERY)
+        gflop.append(1e-9 * counter.get_total_flops() / (PENALTY_EVERY * BATCH))
+    seconds = best(repeats, [partial(cycles, t, steps) for t in ours])
+    assert all(torch.isfinite(training.step()).all() for training in ours)
+    return [Speed(steps * BATCH / s, g) for s, g in zip(seconds, gflop, strict=True)]
+
+
+def main() -> None:
+    cuda = torch.cuda.is_available()
+    sides = [32, 64, 128, *((256, 512, 1024) if cuda else ())]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sides", type=int, nargs="+", default=sides)
+    parser.add_argument("--steps", type=int, default=4, help="timed at once; whole cycles of four")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # each start is announced
+    steps = PENALTY_EVERY * max(1, round(args.steps / PENALTY_EVERY))
+
+    precision = gan.fastest_precision()
+    limits = {p: attainable(TYPES[p], args.repeats) for p in (precision, "32-true")}
+    for p, rates in limits.items():
+        print(f"{p}: " + ", ".join(f"{name} {rate:,.0f} GFLOP/s" for name, rate in rates.items()))
+    limit, limit_32 = (max(limits[p].values()) for p in (precision, "32-true"))
+    print(
+        f"{'':5s} {'':11s} images/s, batch {BATCH}{'':24s} float32{'':9s} GFLOP an image    share\n"
+        f"{'side':>5s} {'difference':>11s} {'ours':>9s} {'peer':>9s} {'ratio':>7s}"
+        f" {'ours':>13s} {'ratio':>7s} {'ours':>13s} {'peer':>7s} {'ours':>7s} {'peer':>7s}"
+    )
+    for side in args.sides:
+        fast, single, peer = trainings(side)
+        error = difference(single, peer)
+        assert error < 1e-4, f"the networks differ at side {side}: by {error:.1e}"
+        a, b, c = measure((fast, single, peer), steps, args.repeats)
+        print(
+            f"{side:5d} {error:11.1e} {a.images:9.2f} {c.images:9.2f} {a.images / c.images:7.2f}"
+            f" {b.images:13.2f} {b.images / c.images:7.2f} {a.gflop:13.3f} {c.gflop:7.3f}"
+            f" {a.rate / limit:7.0%} {c.rate / limit_32:7.0%}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
