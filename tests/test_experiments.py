@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from facesynth import experiments, presets, shapes
+from facesynth import experiments, gan, presets, shapes
 from facesynth.command import main
 from facesynth.experiments import ARMS, Trial
 
@@ -77,7 +77,7 @@ def test_nothing_but_corruption_covers_nothing():
 def test_what_is_trained_is_not_trained_again(two_trials, tmp_path):
     first = experiments.run_all(SIZE, tmp_path, workers=1)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("generator.safetensors")}
-    assert len(files) == 2
+    assert len(files) == 3
     again = experiments.run_all(SIZE, tmp_path, workers=1)
     assert files == {path: path.stat().st_mtime_ns for path in files}
     assert first == again
@@ -95,3 +95,6 @@ def test_the_command_writes_what_the_chapter_reads(two_trials, tmp_path, monkeyp
     written = json.loads(results.read_text())
     assert {row["share"] for row in written["trials"]} == {0.5, 0.9}
     assert written["preset"]["n_shown"] == SIZE.n_shown // 2
+    assert written["longer"]["preset"]["shape_resolution"] == 2 * SIZE.shape_resolution
+    generator = gan.load_generator(results.with_suffix(".safetensors"))
+    assert generator.resolution == 2 * SIZE.shape_resolution

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -107,8 +106,7 @@ def _experiments(options: argparse.Namespace) -> int:
     from facesynth import experiments  # with PyTorch, which takes seconds to import
 
     size = presets.preset(options.preset)
-    size = replace(size, n_shown=size.n_shown // 2)  # there are many to train
-    results = experiments.run_all(size, options.runs / size.name, options.jobs, options.seeds)
-    experiments.save(results, options.results)
+    results = experiments.run_all(size, options.runs, options.jobs, options.seeds)
+    experiments.save(results, options.results, options.runs)
     print(f"written: {options.results}")
     return 0

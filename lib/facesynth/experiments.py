@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import statistics
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import resources
@@ -162,38 +162,42 @@ def measure(images: NDArray[np.uint8]) -> dict[str, Any]:
     }
 
 
-def published() -> dict[str, Any]:
-    """Return the results of the whole experiment, as they were kept when it was run."""
-    kept = resources.files("facesynth") / "results" / "corrupted_data.json"
-    return dict(json.loads(kept.read_text(encoding="utf-8")))
+def half(size: presets.Preset) -> presets.Preset:
+    """Return how long each of the many trials is trained."""
+    return replace(size, n_shown=size.n_shown // 2)
 
 
-def run(trial: Trial, size: presets.Preset, out: Path) -> dict[str, Any]:
-    """Train a trial, unless that is done, and measure it."""
+def longer(size: presets.Preset) -> presets.Preset:
+    """Return the size of the one GAN that is trained until shapes are sharp."""
+    side, shown = 2 * size.shape_resolution, 8 * size.n_shown
+    return replace(size, name=f"{size.name}-longer", shape_resolution=side, n_shown=shown)
+
+
+def run(number: int, trial: Trial, size: presets.Preset, out: Path) -> tuple[int, dict[str, Any]]:
+    """Train a trial, unless that is done, and measure it; return its number, too."""
     torch.set_num_threads(1)
-    folder = train(trial, size, out, progress=False)
+    folder = train(trial, size, out / size.name, progress=False)
     drawn = gan.sample(folder.generator(), N_MEASURED, seed=trial.seed + 1)
     row = asdict(trial) | measure(gan.to_uint8(drawn))
-    return row | {"training_seconds": float(folder.log()["seconds"][-1])}
+    return number, row | {"training_seconds": float(folder.log()["seconds"][-1])}
 
 
 def run_all(size: presets.Preset, out: Path, workers: int, seeds: int = 3) -> dict[str, Any]:
     """Run the whole experiment; return its results with all that they depend on."""
     todo = trials(seeds)
+    jobs = [(Trial("masked"), longer(size)), *((trial, half(size)) for trial in todo)]
     done = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(
-        joblib.delayed(run)(trial, size, out) for trial in todo
+        joblib.delayed(run)(number, *job, out) for number, job in enumerate(jobs)
     )
-    rows = list(tqdm(done, total=len(todo), unit=" GANs", smoothing=0))
-    names = [trial.name for trial in todo]
-    rows.sort(key=lambda row: names.index(_trial(row).name))
-    data = {}
-    for share in sorted({trial.share for trial in todo}):
-        data[f"{share:g}"] = measure(
-            shapes.draw(N_MEASURED, size.shape_resolution, share, 0).images
-        )
+    finished = dict(tqdm(done, total=len(jobs), unit=" GANs", smoothing=0))
+    long, *rows = (finished[number] for number in range(len(jobs)))
+    data = {
+        f"{share:g}": measure(shapes.draw(N_MEASURED, size.shape_resolution, share, 0).images)
+        for share in sorted({trial.share for trial in todo})
+    }
     return {
-        "preset": asdict(size),
-        "configuration": json.loads(configuration(todo[0], size).to_json()),
+        "preset": asdict(half(size)),
+        "configuration": json.loads(configuration(todo[0], half(size)).to_json()),
         "versions": {
             name: importlib.metadata.version(name) for name in ("torch", "numpy", "scikit-learn")
         },
@@ -207,17 +211,22 @@ def run_all(size: presets.Preset, out: Path, workers: int, seeds: int = 3) -> di
         "data": data,
         "clean": measure(shapes.draw(N_MEASURED, size.shape_resolution, 0, 1).images),
         "trials": rows,
+        "longer": long | {"preset": asdict(longer(size))},
     }
 
 
-def save(results: dict[str, Any], path: Path) -> None:
-    """Write the results as JSON."""
+def save(results: dict[str, Any], path: Path, runs: Path) -> None:
+    """Write the results as JSON, and beside it the generator that was trained longest."""
     text = json.dumps(results, indent=1) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))
+    folder = gan.RunFolder(runs / results["longer"]["preset"]["name"] / Trial("masked").name)
+    gan.save_generator(folder.generator(), folder.config, path.with_suffix(".safetensors"))
 
 
-def _trial(row: dict[str, Any]) -> Trial:
-    return Trial(**{field.name: row[field.name] for field in fields(Trial)})
+def published() -> dict[str, Any]:
+    """Return the results of the whole experiment, as they were kept when it was run."""
+    kept = resources.files("facesynth") / "results" / "corrupted_data.json"
+    return dict(json.loads(kept.read_text(encoding="utf-8")))
 
 
 def _processor() -> str:
