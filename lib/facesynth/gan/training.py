@@ -275,10 +275,11 @@ class _Training:
         with torch.no_grad():
             device = self.fabric.device
             images = self.average(self.fixed.to(device), stage.resolution, stage.alpha)
-        images = F.interpolate(images[:, :3], size=self.config.resolution)  # all grids of one size
+        shown = images[:, : 3 if self.config.channels >= 3 else 1]
+        shown = F.interpolate(shown, size=self.config.resolution)  # all grids of one size
         path = self.folder.path / SAMPLES / f"{self.shown:09d}.png"
         path.parent.mkdir(exist_ok=True)
-        save_image(images, path, nrow=8, normalize=True, value_range=(-1, 1))
+        save_image(shown, path, nrow=8, normalize=True, value_range=(-1, 1))
 
     # Everything that training goes on from is in one file: what was drawn at random follows from
     # the seed and the number of images shown.
