@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 from sklearn.exceptions import NotFittedError
 
-from facesynth import shape_reading
+from facesynth import shape_finding
 from facesynth.shape_reading import (
     DrawingsError,
     Reader,
@@ -205,7 +205,7 @@ def test_images_are_read_one_by_one(reader, monkeypatch):
     images = np.stack([single(kind, COLOURS["purple"]) for kind in KINDS] * 2)
     images = np.concatenate([images, draw(20, 32, 0.5, 5).images])
     whole = reader.read(images)
-    monkeypatch.setattr(shape_reading, "_parts", lambda stack: np.array_split(stack, len(stack)))
+    monkeypatch.setattr(shape_finding, "_parts", lambda stack: np.array_split(stack, len(stack)))
     single_file = reader.read(images)
     for name, value in vars(whole).items():
         np.testing.assert_allclose(getattr(single_file, name), value, err_msg=name, atol=1e-5)

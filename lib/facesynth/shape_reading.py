@@ -14,18 +14,10 @@ and beside the share of shapes that are recognised at all.
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import (
-    binary_erosion,
-    distance_transform_edt,
-    generate_binary_structure,
-    label,
-    map_coordinates,
-    uniform_filter,
-)
 from scipy.spatial.distance import pdist
 from scipy.stats import binomtest
 from sklearn.base import BaseEstimator
@@ -33,22 +25,13 @@ from sklearn.metrics import pairwise_distances_argmin_min, precision_score, reca
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
-from .shapes import BACKGROUND, COLOURS, KINDS, MOST_SHAPES, Shapes
+from .shape_finding import PALETTE, Floats, Integers, Picture, find, redness
+from .shapes import COLOURS, KINDS, MOST_SHAPES, Shapes
 
-Floats = NDArray[np.floating[Any]]
-Integers = NDArray[np.intp]
-Picture = NDArray[np.uint8]
-
-PALETTE = np.array(list(COLOURS.values()), np.float32) - BACKGROUND  # above the background
 # No shape can be this near to two colours. Drawings come ten times nearer than that, for they are
 # of exact colours; a limit set by them would recognise nothing that is not drawn.
 NEAR = pdist(PALETTE).min() / 2  # of 255
-VISIBLE = 64  # of 255, above the background: half of what green has, the darkest colour
 SPECK = 0.25  # of the smallest drawn shape's area
-GRID = 12  # cells along a side of the window that a shape's kind is told from,
-WINDOW = 2.0  # whose side is this many square roots of the shape's area: a triangle's corners fit
-_IN_PLANE = np.zeros((3, 3, 3), bool)  # neighbours in a stack (n, R, R): four, none across images
-_IN_PLANE[1] = generate_binary_structure(2, 1)
 
 
 class DrawingsError(ValueError):
@@ -178,7 +161,7 @@ class Reader(BaseEstimator):
         self.red_threshold_ = float(score[~corrupted].max() + score[corrupted].min()) / 2
 
         clean = half[~corrupted]  # where no shape is hidden
-        seen = _look(drawn.images[clean], speck_area=0)
+        seen = find(drawn.images[clean], speck_area=0)
         kinds = _drawn_kinds(drawn, clean[seen.image], seen.colour)
         missing = [name for k, name in enumerate(KINDS) if not (kinds == k).any()]
         if missing:
@@ -223,7 +206,7 @@ class Reader(BaseEstimator):
                 f"the images have {images.shape[1]} pixels a side, but the reader is calibrated "
                 f"for {self.resolution_}: fit another one on drawings of their size"
             )
-        seen, score = _look(images, self.speck_area_), redness(images)
+        seen, score = find(images, self.speck_area_), redness(images)
         kind, distance = np.zeros(0, np.intp), np.zeros(0)
         if len(seen.image):
             kind, distance = pairwise_distances_argmin_min(seen.pictures, self.averages_)
@@ -238,20 +221,6 @@ class Reader(BaseEstimator):
             colour=np.where(seen.off_colour <= NEAR, seen.colour, -1),
             distance=distance,
         )
-
-
-def redness(images: Picture) -> Floats:
-    """Score (n,) in [0, 1] of images (n, R, R, 3): how red their reddest neighbourhood is.
-
-    A pixel's redness is R - max(G, B); the neighbourhood is smaller than any red circle, and large
-    enough that a few pixels do not matter.
-    """
-    side = max(3, images.shape[1] // 16 | 1)  # pixels, odd
-    scores = []
-    for part in _parts(images):
-        red = np.maximum(_red(part.astype(np.float32)), 0) / 255
-        scores.append(uniform_filter(red, (1, side, side), mode="constant").max(axis=(1, 2)))
-    return np.concatenate(scores)
 
 
 def overlap(reference: ArrayLike, found: ArrayLike) -> float:
@@ -300,88 +269,6 @@ def interval(k: int, n: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """The m shapes of n images before anything about them is decided."""
-
-    specks: Integers  # (n,)
-    image: Integers  # (m,)
-    area: Integers  # (m,) pixels
-    colour: Integers  # (m,) the nearest in COLOURS
-    off_colour: Floats  # (m,) root mean square difference from it, of 255
-    pictures: Floats  # (m, GRID^2) coverage in [0, 1]
-
-
-def _look(images: Picture, speck_area: float) -> _Seen:
-    start, parts = 0, []
-    for part in _parts(images):
-        specks, image, *others = _look_at_part(part, speck_area)
-        parts.append((specks, image + start, *others))
-        start += len(part)
-    return _Seen(*map(np.concatenate, zip(*parts, strict=True)))
-
-
-def _look_at_part(images: Picture, speck_area: float) -> tuple[NDArray[Any], ...]:
-    """The fields of `_Seen`; sums over components are made by bincount with their numbers."""
-    n = len(images)
-    pixels = images.astype(np.float32)
-    red = _red(pixels)
-    pixels -= np.array(BACKGROUND, np.float32)
-    # More than half of what these show is red. Rims of circles are dark: no fixed limit finds them.
-    pixels[red > 0.5 * pixels.max(axis=-1)] = 0
-    shown = np.abs(pixels).max(axis=-1) > VISIBLE
-    labels, count = label(shown, _IN_PLANE)
-    area = np.bincount(labels.ravel(), minlength=count + 1)
-    first = np.zeros(count + 1, np.intp)  # the image that a component is in
-    first[labels[shown]] = np.nonzero(shown)[0]
-    large = area >= speck_area
-    large[0] = False
-    specks = np.bincount(first[1:][~large[1:]], minlength=n)
-    number = np.where(large, np.cumsum(large) - 1, -1)  # of the shapes, from 0 on
-    owner = number[labels]  # (n, R, R)
-    m = int(large.sum())
-    if not m:
-        nothing = np.zeros(0, np.intp)
-        return specks, nothing, nothing, nothing, np.zeros(0), np.zeros((0, GRID**2))
-
-    inside = binary_erosion(owner >= 0, _IN_PLANE)
-    shape, colours = owner[owner >= 0], pixels[owner >= 0]
-    # the rim's soft pixels count only where a shape is too thin to have an inside
-    weight = np.where(inside[owner >= 0], 1, 1e-3)
-    total = np.bincount(shape, weight, m)
-    mean = np.stack([np.bincount(shape, weight * c, m) for c in colours.T], axis=1) / total[:, None]
-    squares = [np.bincount(shape, weight * ((colours - c) ** 2).sum(axis=1), m) for c in PALETTE]
-    off = np.sqrt(np.stack(squares, axis=1) / total[:, None])  # (m, colours)
-    pictures = _pictures(pixels, owner, first[large], mean)
-    return specks, first[large], area[large], off.argmin(axis=1), off.min(axis=1), pictures
-
-
-def _pictures(pixels: Floats, owner: Integers, image: Integers, colour: Floats) -> Floats:
-    """Sample the coverage of shapes about their centroids, at unit area: (m, GRID^2).
-
-    pixels : (n, R, R, 3) above the background; owner : (n, R, R) numbers of shapes or -1;
-    image : (m,); colour : (m, 3) of the shapes' insides, above the background.
-    """
-    m, R = len(image), owner.shape[1]
-    # Soft rims belong to the nearest shape. Images lie further apart than a pixel's reach.
-    far, nearest = distance_transform_edt(owner < 0, sampling=(2 * R, 1, 1), return_indices=True)
-    owner = np.where(far <= max(1.5, R / 16), owner[tuple(nearest)], -1)
-    z, y, x = np.nonzero(owner >= 0)
-    shape = owner[z, y, x]
-    along = (pixels[z, y, x] * colour[shape]).sum(axis=1) / (colour**2).sum(axis=1)[shape]
-    cover = np.zeros(owner.shape, np.float32)
-    cover[z, y, x] = part = np.clip(along, 0, 1)
-    area = np.bincount(shape, part, m)
-    middle = np.stack([np.bincount(shape, part * axis, m) / area for axis in (y, x)])  # (2, m)
-
-    cells = ((np.arange(GRID) + 0.5) / GRID - 0.5) * WINDOW
-    offsets = np.stack(np.meshgrid(cells, cells, indexing="ij")).reshape(2, 1, -1)
-    places = middle[..., None] + np.sqrt(area)[:, None] * offsets  # (2, m, GRID^2), y and x
-    places = np.concatenate([np.broadcast_to(image[:, None], (1, *places.shape[1:])), places])
-    own = map_coordinates(owner, places, order=0, cval=-1) == np.arange(m)[:, None]
-    return map_coordinates(cover, places, order=1) * own
-
-
 def _drawn_kinds(drawn: Shapes, image: Integers, colour: Integers) -> Integers:
     """The kind (m,) drawn in an image and colour; -1 where there is none or more than one."""
     kinds = drawn.kinds[image]
@@ -390,19 +277,10 @@ def _drawn_kinds(drawn: Shapes, image: Integers, colour: Integers) -> Integers:
     return np.where(np.where(same, kinds, -1).max(axis=1) == least, least, -1)
 
 
-def _red(pixels: Floats) -> Floats:
-    return pixels[..., 0] - pixels[..., 1:].max(axis=-1)
-
-
 def _shares(numbers: Integers, k: int) -> Floats:
     """Share of each number below k among those that are not -1; zeros without any."""
     known = numbers[numbers >= 0]
     return np.bincount(known, minlength=k) / max(len(known), 1)
-
-
-def _parts(images: Picture) -> list[Picture]:
-    """A stack in parts of about a million pixels, so that memory does not grow with n."""
-    return np.array_split(images, max(1, images[..., 0].size >> 20))
 
 
 def _check_images(images: Picture) -> None:
