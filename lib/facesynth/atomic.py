@@ -27,3 +27,8 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     finally:
         with contextlib.suppress(OSError):  # where not even a name could be made
             beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text in UTF-8, as `write_whole` does."""
+    write_whole(path, lambda file: file.write(text.encode()))

@@ -16,12 +16,12 @@ Scans are spread over processes by joblib. A cluster takes them by one setting a
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, get_args
+from typing import Any, get_args
 
 import filelock
 import joblib
@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 from facesynth import aligned_scan
 from facesynth.aligned_scan import Task
-from facesynth.atomic import WriteError, write_whole
+from facesynth.atomic import WriteError, write_text
 from facesynth.deformation import of_population
 from facesynth.image_mapping import check_resolution
 from facesynth.population import template
@@ -132,7 +132,7 @@ def build(
         _settle(to, {"resolution": resolution, "unit": unit, **aligned_scan.made_by()})
         failed = _make_missing(tasks, n_jobs, progress)
         names = [name for name in tasks if name not in failed]
-        write_whole(to / INDEX, _json({"names": names, "failed": failed}))
+        write_text(to / INDEX, _json({"names": names, "failed": failed}))
         for left in to.rglob(".*.part"):  # of runs that were killed
             left.unlink(missing_ok=True)
     return load(out)
@@ -241,7 +241,7 @@ def _settle(out: Path, settings: dict[str, Any]) -> None:
     """Write the settings into a new data set; in an old one, refuse others than its own."""
     path = out / SETTINGS
     if not path.exists():
-        write_whole(path, _json(settings))
+        write_text(path, _json(settings))
         return
     try:
         found = dict(json.loads(path.read_text(encoding="utf-8")))
@@ -261,6 +261,5 @@ def _rejected(path: Path) -> set[str]:
     return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
 
 
-def _json(content: dict[str, Any]) -> Callable[[BinaryIO], object]:
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    return lambda file: file.write(text.encode())
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

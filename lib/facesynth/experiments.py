@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from facesynth import evaluation, gan, presets, shapes
-from facesynth.atomic import write_whole
+from facesynth.atomic import write_text
 from facesynth.corrupted_data import misfit
-from facesynth.shape_reading import Reader, coverage, overlap
+from facesynth.shape_finding import redness
+from facesynth.shape_reading import Reader, Reading, coverage, overlap
 
 ARMS = {  # what each does with the masks of its data: see `gan.Config`
     "masked": "paired",  # the paper's
@@ -125,9 +126,10 @@ def reader(resolution: int) -> Reader:
 
 
 @lru_cache(maxsize=2)
-def clean(resolution: int, n: int) -> NDArray[np.uint8]:
-    """Clean drawings to compare with."""
-    return shapes.draw(n, resolution, 0, CLEAN_SEED).images
+def clean(resolution: int, n: int) -> tuple[NDArray[np.uint8], Reading]:
+    """Clean drawings to compare with, and what the reader makes of them."""
+    drawings = shapes.draw(n, resolution, 0, CLEAN_SEED).images
+    return drawings, reader(resolution).read(drawings)
 
 
 def measure(images: NDArray[np.uint8]) -> dict[str, Any]:
@@ -143,9 +145,8 @@ def measure(images: NDArray[np.uint8]) -> dict[str, Any]:
         levels, times 1000. Shapes are those of images without corruption, which hides some.
     """
     n, resolution = images.shape[:2]
-    reads, reference = reader(resolution), clean(resolution, n)
-    corrupted = reads.read(images).corrupted
-    expected = reads.read(reference)
+    reads, (reference, expected) = reader(resolution), clean(resolution, n)
+    corrupted = redness(images) > reads.red_threshold_
     row: dict[str, Any] = {"n": n, "corrupted": int(corrupted.sum())}
     distances = evaluation.sliced_wasserstein(reference, images)
     row["sliced_wasserstein"] = statistics.fmean(distances.values())
@@ -217,8 +218,7 @@ def run_all(size: presets.Preset, out: Path, workers: int, seeds: int = 3) -> di
 
 def save(results: dict[str, Any], path: Path, runs: Path) -> None:
     """Write the results as JSON, and beside it the generator that was trained longest."""
-    text = json.dumps(results, indent=1) + "\n"
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_text(path, json.dumps(results, indent=1) + "\n")
     folder = gan.RunFolder(runs / results["longer"]["preset"]["name"] / Trial("masked").name)
     gan.save_generator(folder.generator(), folder.config, path.with_suffix(".safetensors"))
 

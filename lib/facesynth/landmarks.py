@@ -27,7 +27,7 @@ from scipy.sparse import csr_array
 from scipy.spatial.transform import Rotation
 
 from facesynth import pretrained
-from facesynth.atomic import write_whole
+from facesynth.atomic import write_text
 from facesynth.colour import to_uint8
 from facesynth.mesh import FloatArray
 from facesynth.population import sample, template
@@ -287,5 +287,4 @@ def _dlib() -> tuple[Any, Any]:
 
 
 if __name__ == "__main__":
-    table = f"{json.dumps(calibrate())}\n".encode()
-    write_whole(Path(__file__).with_name(TABLE), lambda file: file.write(table))
+    write_text(Path(__file__).with_name(TABLE), f"{json.dumps(calibrate())}\n")

@@ -100,21 +100,24 @@ class Config:
         return self.batch[sides[0]]
 
     @property
+    def sides(self) -> list[int]:
+        """Resolutions that are trained, in turn."""
+        return [side for side in levels(self.resolution) if side >= self.first_resolution]
+
+    @property
     def images(self) -> int:
         """Real images shown in the whole run, but for the rest of the last batch."""
-        n = len([r for r in levels(self.resolution) if r >= self.first_resolution])
-        return (n - 1) * (self.stable_images + self.fade_images) + self.last_images
+        return (len(self.sides) - 1) * (self.stable_images + self.fade_images) + self.last_images
 
     def stage(self, shown: int) -> Stage:
         """Where a run is after it has shown so many images."""
-        sides = [r for r in levels(self.resolution) if r >= self.first_resolution]
         period = self.stable_images + self.fade_images
-        level = (
-            min((shown + self.fade_images) // period, len(sides) - 1) if period else len(sides) - 1
-        )
+        last = len(self.sides) - 1
+        level = min((shown + self.fade_images) // period, last) if period else last
         into = shown - (level * period - self.fade_images)  # since the level began
         alpha = min(1.0, into / self.fade_images) if level and self.fade_images else 1.0
-        return Stage(sides[level], alpha, self.batch_at(sides[level]))
+        side = self.sides[level]
+        return Stage(side, alpha, self.batch_at(side))
 
     @property
     def seen_channels(self) -> int:

@@ -20,7 +20,7 @@ import safetensors.torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facesynth.atomic import write_whole
+from facesynth.atomic import write_text, write_whole
 
 from .config import Config, ConfigError
 from .networks import Generator
@@ -65,7 +65,7 @@ class RunFolder:
         """
         path = self.path / CONFIG
         if not path.exists():
-            write_whole(path, lambda file: file.write(config.to_json().encode()))
+            write_text(path, config.to_json())
             return
         try:
             before = vars(self.config)
@@ -108,8 +108,7 @@ class RunFolder:
         if not kept:  # the header may be cut off, too
             path.unlink()
             return
-        text = "".join(f"{','.join(line)}\n" for line in [header, *kept])
-        write_whole(path, lambda file: file.write(text.encode()))
+        write_text(path, "".join(f"{','.join(line)}\n" for line in [header, *kept]))
 
     def samples(self) -> dict[int, Path]:
         """Grids of samples by the number of images shown."""

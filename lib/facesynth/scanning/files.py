@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from facesynth.atomic import write_whole
+from facesynth.atomic import write_text, write_whole
 from facesynth.mesh import FloatArray, check_arrays
 from facesynth.scanning.formats import READERS
 from facesynth.scanning.landmark_files import (
@@ -78,13 +78,13 @@ def save(scan: Scan, path: str | os.PathLike[str], quality: int | None = None) -
     try:
         for image, pixels in zip(images, scan.photographs, strict=True):
             _write_image(image, pixels, quality)
-        _write_text(library, mtl_text([image.name for image in images]))
+        write_text(library, mtl_text([image.name for image in images]))
         if scan.landmarks is None:
             marks.unlink(missing_ok=True)  # of a scan that was here before
         else:
-            _write_text(marks, write_landmarks(scan.landmarks))
+            write_text(marks, write_landmarks(scan.landmarks))
         # last: where it is there, all that it refers to is there
-        _write_text(file, obj_text(scan, library.name))
+        write_text(file, obj_text(scan, library.name))
     except OSError as error:
         raise ScanFileError(str(error)) from error
 
@@ -94,10 +94,6 @@ def _write_image(path: Path, pixels: Photograph, quality: int | None) -> None:
     if quality is not None:
         options = {"format": "jpeg", "quality": quality}
     write_whole(path, lambda file: Image.fromarray(pixels).save(file, **options))
-
-
-def _write_text(path: Path, text: str) -> None:
-    write_whole(path, lambda file: file.write(text.encode()))
 
 
 def _check_extent(points: FloatArray, unit: str, path: Path) -> None:
