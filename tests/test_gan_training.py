@@ -28,11 +28,13 @@ from facesynth.gan import (
     OtherRunError,
     RunFolder,
     UnfinishedRunError,
+    fastest_precision,
     load_generator,
     sample,
     save_generator,
     to_uint8,
     train,
+    training,
 )
 from facesynth.gan.losses import LOSSES
 
@@ -40,7 +42,7 @@ CHECKPOINT, GENERATOR = "checkpoint.safetensors", "generator.safetensors"
 # 16 steps: 4 at 4 x 4, 4 while 8 x 8 fades in, and 8 more; each of them is in the log.
 TINY = Config(
     resolution=8, latent=4, capacity=64, max_channels=8, group=2, batch={8: 4},
-    fade_images=16, stable_images=16, last_images=32,
+    fade_images=16, stable_images=16, last_images=32, decay_images=24,
     log_images=4, checkpoint_images=8, sample_images=20,
 )  # fmt: skip
 
@@ -140,6 +142,21 @@ def test_a_schedule_by_hand():
         stage = config.stage(shown)
         assert (stage.resolution, stage.batch) == (resolution, batch)
         assert stage.alpha == pytest.approx(alpha)
+
+
+def test_the_learning_rate_falls_to_zero():
+    config = replace(TINY, learning_rate=0.1, decay_images=20)  # the last of 64
+    assert [config.rate(k) for k in (0, 44, 54, 64)] == pytest.approx([0.1, 0.1, 0.05, 0])
+    assert replace(config, decay_images=0).rate(63) == 0.1
+
+
+def test_training_is_at_the_rate_of_the_schedule(tmp_path):
+    slow = replace(TINY, learning_rate=0.1, decay_images=10**6)  # 64 images from its end
+    torch.manual_seed(slow.seed)
+    before = slow.generator().state_dict()
+    after = run(slow, faces(), tmp_path).generator().state_dict()
+    moved = max(float((after[name] - before[name]).abs().max()) for name in before)
+    assert 0 < moved < 16 * 0.1 * 64 / 10**6 * 10  # of 16 steps
 
 
 def test_the_first_level_does_not_fade_in():
@@ -699,3 +716,19 @@ def test_eight_bits_survive_the_way_there_and_back():
 def test_to_uint8_rounds_and_clips():
     near = np.array([-5, -1.001, 1.001, 5, (99.4 / 127.5) - 1, (99.6 / 127.5) - 1])
     assert to_uint8(near).tolist() == [0, 0, 255, 255, 99, 100]
+
+
+@pytest.mark.parametrize(
+    ("bfloat16", "precision"), [(0.5, "bf16-mixed"), (0.95, "32-true"), (2, "32-true")]
+)
+def test_precision_is_mixed_only_where_that_is_faster(bfloat16, precision, monkeypatch):
+    seconds = {torch.float32: 1.0, torch.bfloat16: bfloat16}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(training, "_seconds_to_convolve", seconds.get)
+    fastest_precision.cache_clear()
+    assert fastest_precision() == precision
+    fastest_precision.cache_clear()
+
+
+def test_a_convolution_takes_time():
+    assert 0 < training._seconds_to_convolve(torch.float32) < 1

@@ -53,6 +53,7 @@ class Config:
     group: int = 4  # samples whose deviation the discriminator sees
 
     learning_rate: float = 0.002
+    decay_images: int = 0  # shown at the end, while the learning rate falls to zero
     betas: tuple[float, float] = (0.0, 0.99)
     average_images: float = 10_000  # half-life of the generator's moving average
     mirror: bool = False  # show each image mirrored half of the time
@@ -73,7 +74,7 @@ class Config:
         for name in POSITIVE:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be more than 0, not {getattr(self, name)}")
-        for name in ("fade_images", "stable_images", "penalty", "seed"):
+        for name in ("fade_images", "stable_images", "decay_images", "penalty", "seed"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} must not be below 0, but is {getattr(self, name)}")
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -108,6 +109,11 @@ class Config:
     def images(self) -> int:
         """Real images shown in the whole run, but for the rest of the last batch."""
         return (len(self.sides) - 1) * (self.stable_images + self.fade_images) + self.last_images
+
+    def rate(self, shown: int) -> float:
+        """Learning rate after so many images."""
+        left = (self.images - shown) / self.decay_images if self.decay_images else 1.0
+        return self.learning_rate * min(1.0, left)
 
     def stage(self, shown: int) -> Stage:
         """Where a run is after it has shown so many images."""
