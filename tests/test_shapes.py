@@ -110,13 +110,6 @@ def test_the_share_is_kept():
     assert len(drawn.clean) == 2000 - drawn.corrupted.sum()
 
 
-def test_a_gan_gets_images_with_masks():
-    drawn = draw(10, 16, 0.5, 8)
-    images = drawn.training_images()
-    assert (len(images), images.resolution, images.channels) == (10, 16, 3)
-    assert images.masks is drawn.masks
-
-
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_no_share_is_refused(share):
     with pytest.raises(ValueError, match="share of corrupted"):

@@ -1,7 +1,7 @@
 """The synthetic images of Section 6: coloured shapes, of which red circles are the corruption.
 
 The paper's has 10,000 images of 256 x 256 pixels. It does not say how many shapes there are, of
-which kinds, colours and sizes, or how they are placed; here, one to three circles, squares and
+which kinds, colours and sizes, or how they are placed; here, one or two circles, squares and
 triangles in five colours lie apart from each other. Red circles come last and anywhere, so that
 where the damage is tells nothing about what lies under it.
 """
@@ -11,8 +11,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-
-from .gan.images import Images
 
 KINDS = ("circle", "square", "triangle")
 # Okabe and Ito's, which stay apart for colour-blind readers; none is near the red.
@@ -25,8 +23,8 @@ COLOURS = {
 }
 RED = (213, 26, 26)
 BACKGROUND = (26, 28, 32)
-MOST_SHAPES = 3
-RADII = (0.12, 0.17)  # of a circle, in sides of the image
+MOST_SHAPES = 2
+RADII = (0.17, 0.22)  # of a circle, in sides of the image
 REACH = {"circle": 1.0, "square": 0.9 * 2**0.5, "triangle": 1.45}  # to the corners, in radii
 GAP = 0.05  # between shapes, at least, in sides of the image
 
@@ -52,10 +50,6 @@ class Shapes:
     def clean(self) -> NDArray[np.uint8]:
         """The images that show none."""
         return self.images[~self.corrupted]
-
-    def training_images(self) -> Images:
-        """The images with their masks, for a GAN."""
-        return Images(self.images, self.masks)
 
 
 def draw(n: int, resolution: int, corrupted: float, seed: int) -> Shapes:
