@@ -1,11 +1,12 @@
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from facesynth import experiments, gan, presets, shapes
+from facesynth import experiments, presets, shapes
 from facesynth.command import main
 from facesynth.experiments import ARMS, Trial
 
@@ -74,27 +75,73 @@ def test_nothing_but_corruption_covers_nothing():
     assert [row[name] for name in ("recognised", *experiments.SHOWN)] == [0] * 5
 
 
-def test_what_is_trained_is_not_trained_again(two_trials, tmp_path):
-    first = experiments.run_all(SIZE, tmp_path, workers=1)
-    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("generator.safetensors")}
+def run(folder, **changes):
+    size, results = replace(SIZE, **changes), folder / "results.json"
+    return experiments.run_all(size, folder / "runs", results, workers=1)
+
+
+def generators(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("generator.safetensors")}
+
+
+def test_what_is_done_is_not_done_again(two_trials, tmp_path, monkeypatch):
+    first, files = run(tmp_path), generators(tmp_path)
     assert len(files) == 3
-    again = experiments.run_all(SIZE, tmp_path, workers=1)
-    assert files == {path: path.stat().st_mtime_ns for path in files}
-    assert first == again
-    assert [row["arm"] for row in first["trials"]] == ["masked", "plain"]
+    assert json.loads((tmp_path / "results.json").read_text()) == first
+    arms = {name: row["arm"] for name, row in first["gans"].items()}
+    assert list(arms.values()) == ["masked", "masked", "plain"]
     assert first["data"]["0.9"]["corrupted"] > first["data"]["0.5"]["corrupted"]
-    assert first["configuration"]["max_channels"] == 4
+    assert first["configurations"]["trials"]["max_channels"] == 4
+
+    monkeypatch.setattr(experiments, "run", None)  # nothing is even measured
+    assert run(tmp_path) == first
+    assert generators(tmp_path) == files
+
+
+def test_what_was_stopped_goes_on(two_trials, tmp_path):
+    whole = run(tmp_path)
+    results = tmp_path / "results.json"
+    content = json.loads(results.read_text())
+    *_, last = content["gans"]
+    del content["gans"][last]  # stopped after two
+    results.write_text(json.dumps(content))
+    files = generators(tmp_path)
+    assert run(tmp_path) == whole  # by the runs in their folders
+    assert generators(tmp_path) == files
+    shutil.rmtree(tmp_path / "runs")  # and on another machine
+    results.write_text(json.dumps(content))
+    again = run(tmp_path)["gans"]
+    assert again.keys() == whole["gans"].keys()
+    assert len(generators(tmp_path)) == 1
+    assert again[last]["sliced_wasserstein"] == whole["gans"][last]["sliced_wasserstein"]
+
+
+def test_results_of_another_experiment_are_kept(two_trials, tmp_path):
+    run(tmp_path)
+    results = tmp_path / "results.json"
+    before = results.read_bytes()
+    with pytest.raises(experiments.OtherResultsError, match="differs in its configurations, n_sha"):
+        run(tmp_path, n_shapes=65, n_shown=128)
+    assert results.read_bytes() == before
+    results.write_text('{"gans": 3}')
+    with pytest.raises(experiments.OtherResultsError, match=r"holds no results .*move it away"):
+        run(tmp_path)
 
 
 def test_the_command_writes_what_the_chapter_reads(two_trials, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(presets.PRESETS, "smoke", SIZE)
-    results = tmp_path / "results.json"
+    results = tmp_path / "corrupted_data.json"
     arguments = ["experiments", "--preset", "smoke", "--jobs", "1", "--runs", str(tmp_path)]
     assert main([*arguments, "--results", str(results)]) == 0
     assert str(results) in capsys.readouterr().out
-    written = json.loads(results.read_text())
+    monkeypatch.setattr(experiments, "_kept", lambda suffix: results.with_suffix(f".{suffix}"))
+    written = experiments.published()
     assert {row["share"] for row in written["trials"]} == {0.5, 0.9}
-    assert written["preset"]["n_shown"] == SIZE.n_shown // 2
-    assert written["longer"]["preset"]["shape_resolution"] == 2 * SIZE.shape_resolution
-    generator = gan.load_generator(results.with_suffix(".safetensors"))
-    assert generator.resolution == 2 * SIZE.shape_resolution
+    assert written["configurations"]["trials"]["last_images"] == 2 * SIZE.n_shown // 3
+    assert written["configurations"]["longer"]["last_images"] == 10 * SIZE.n_shown
+    assert written["longer"]["arm"] == "masked"
+    assert experiments.published_generator().resolution == SIZE.shape_resolution
+
+    monkeypatch.setitem(presets.PRESETS, "smoke", replace(SIZE, n_shapes=65))
+    assert main([*arguments, "--results", str(results)]) == 1
+    assert "differs in its n_shapes" in capsys.readouterr().err

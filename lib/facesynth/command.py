@@ -86,7 +86,7 @@ def _add_experiments(commands: "argparse._SubParsersAction[argparse.ArgumentPars
         "experiments",
         help="run the whole experiment on learning from corrupted data (Section 6)",
         description="Train and measure all GANs of the experiment. A run that was stopped goes on "
-        "where it was.",
+        "where it was; what the results hold is not run again: move them away to begin anew.",
     )
     command.add_argument("--preset", default="standard", choices=list(presets.PRESETS))
     command.add_argument("--seeds", type=int, default=3, help="GANs of each kind (default: 3)")
@@ -103,10 +103,13 @@ def _add_experiments(commands: "argparse._SubParsersAction[argparse.ArgumentPars
 
 
 def _experiments(options: argparse.Namespace) -> int:
-    from facesynth import experiments  # with PyTorch, which takes seconds to import
+    from facesynth import experiments, gan  # with PyTorch, which takes seconds to import
 
     size = presets.preset(options.preset)
-    results = experiments.run_all(size, options.runs, options.jobs, options.seeds)
-    experiments.save(results, options.results, options.runs)
+    try:
+        experiments.run_all(size, options.runs, options.results, options.jobs, options.seeds)
+    except (experiments.OtherResultsError, gan.OtherRunError, gan.DamagedFileError) as error:
+        print(f"facesynth: {error}", file=sys.stderr)
+        return 1
     print(f"written: {options.results}")
     return 0

@@ -81,7 +81,7 @@ PRESETS = {
             render_size=320,
             shape_resolution=32,
             n_shapes=10_000,
-            n_shown=24_000,
+            n_shown=18_000,
             gan_channels=64,
         ),
         Preset(
