@@ -6,7 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import label
 
-from facesynth.shapes import BACKGROUND, COLOURS, KINDS, MOST_SHAPES, RED, _coverage, draw
+from facesynth.shapes import (
+    BACKGROUND,
+    COLOURS,
+    GAP,
+    KINDS,
+    MOST_SHAPES,
+    RADII,
+    REACH,
+    RED,
+    _apart,
+    _coverage,
+    draw,
+)
 
 PALETTE = np.array(list(COLOURS.values()))
 SEEDS = st.integers(0, 2**32)
@@ -108,6 +120,20 @@ def test_the_share_is_kept():
     assert not draw(50, 8, 0, 7).corrupted.any()
     assert draw(50, 8, 1, 7).corrupted.all()
     assert len(drawn.clean) == 2000 - drawn.corrupted.sum()
+
+
+@pytest.mark.parametrize("kinds", [[0], [2], [0, 1], [2, 2]])
+def test_places_are_those_of_trying_one_after_the_other(kinds):
+    rng, plainly = np.random.default_rng(3), np.random.default_rng(3)
+    for _ in range(20):
+        while True:
+            radius = plainly.uniform(*RADII, len(kinds))
+            reach = radius * [REACH[KINDS[k]] for k in kinds]
+            centre = reach[:, None] + plainly.random((len(kinds), 2)) * (1 - 2 * reach[:, None])
+            if len(kinds) == 1 or np.linalg.norm(centre[0] - centre[1]) >= reach.sum() + GAP:
+                break
+        np.testing.assert_allclose(_apart(rng, np.array(kinds)), np.c_[centre, radius], atol=1e-12)
+    assert rng.random() == plainly.random()
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])

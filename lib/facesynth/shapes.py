@@ -99,14 +99,26 @@ def draw(n: int, resolution: int, corrupted: float, seed: int) -> Shapes:
 
 
 def _apart(rng: np.random.Generator, kinds: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Places (count, 3) at which shapes touch neither each other nor the image's border."""
+    """Places (count, 3) at which shapes touch neither each other nor the image's border.
+
+    Large shapes rarely lie apart. Many places are tried at a time, and random numbers after those
+    of the first that will do are given back, so that they do not depend on how many that is.
+    """
+    count, tries = len(kinds), 4
     while True:
-        radius = rng.uniform(*RADII, len(kinds))
-        reach = radius * [REACH[KINDS[k]] for k in kinds]
-        centre = reach[:, None] + rng.random((len(kinds), 2)) * (1 - 2 * reach[:, None])
-        distance = np.linalg.norm(centre[:, None] - centre, axis=-1) - reach[:, None] - reach
-        if (distance + np.eye(len(kinds)) >= GAP).all():
-            return np.column_stack([centre, radius])
+        before, tries = rng.bit_generator.state, min(2 * tries, 512)
+        drawn = rng.random((tries, 3 * count))
+        radius = RADII[0] + (RADII[1] - RADII[0]) * drawn[:, :count]
+        reach = radius * [REACH[KINDS[k]] for k in kinds]  # (tries, count)
+        free = drawn[:, count:].reshape(tries, count, 2)
+        centre = reach[..., None] + free * (1 - 2 * reach[..., None])
+        distance = np.linalg.norm(centre[:, :, None] - centre[:, None], axis=-1)
+        gap = distance - reach[:, :, None] - reach[:, None] + np.eye(count)
+        good = np.flatnonzero((gap >= GAP).all(axis=(1, 2)))
+        if len(good):
+            rng.bit_generator.state = before
+            rng.random((good[0] + 1, 3 * count))
+            return np.column_stack([centre[good[0]], radius[good[0]]])
 
 
 def _coverage(
