@@ -45,6 +45,10 @@ N_MEASURED = 2000  # generated images that are measured
 SHOWN = ("colours_covered", "colours", "kinds", "counts")
 
 
+class OtherResultsError(ValueError):
+    """Results of another experiment are in the way."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """One GAN to be trained."""
@@ -175,8 +179,8 @@ def longer(size: presets.Preset) -> presets.Preset:
     )
 
 
-def run(number: int, trial: Trial, size: presets.Preset, out: Path) -> tuple[int, dict[str, Any]]:
-    """Train a trial, unless that is done, and measure it; return its number, too."""
+def run(trial: Trial, size: presets.Preset, out: Path) -> tuple[str, dict[str, Any]]:
+    """Train a trial, unless that is done, and measure it; return its name, too."""
     torch.set_num_threads(1)
     folder = train(trial, size, out / size.name, progress=False)
     drawn = gan.sample(folder.generator(), N_MEASURED, seed=trial.seed + 1)
@@ -187,7 +191,7 @@ def run(number: int, trial: Trial, size: presets.Preset, out: Path) -> tuple[int
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
         "finished": datetime.now(UTC).date().isoformat(),
     }
-    return number, asdict(trial) | measure(gan.to_uint8(drawn)) | made_by
+    return _name(trial, size), asdict(trial) | measure(gan.to_uint8(drawn)) | made_by
 
 
 def run_all(
@@ -207,28 +211,24 @@ def run_all(
     OtherResultsError
         If `results` holds those of another experiment.
     """
-    todo = trials(seeds)
-    jobs = [(Trial("masked"), longer(size)), *((trial, shorter(size)) for trial in todo)]
+    long = (Trial("masked"), longer(size))
+    jobs = [long, *((trial, shorter(size)) for trial in trials(seeds))]
     setting = _setting(size)
     found = _found(results, setting)
-    new = [number for number, job in enumerate(jobs) if _name(*job) not in found]
+    new = [job for job in jobs if _name(*job) not in found]
     done = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(
-        joblib.delayed(run)(number, *jobs[number], out) for number in new
+        joblib.delayed(run)(*job, out) for job in new
     )
     bar = tqdm(done, total=len(jobs), initial=len(jobs) - len(new), unit=" GANs", smoothing=0)
-    for number, row in bar:
-        found[_name(*jobs[number])] = row
-        if number == 0:
-            folder = gan.RunFolder(out / longer(size).name / jobs[0][0].name)
+    for name, row in bar:
+        found[name] = row
+        if name == _name(*long):
+            folder = gan.RunFolder(out / name)
             gan.save_generator(
                 folder.generator(), folder.config, results.with_suffix(".safetensors")
             )
         write_text(results, json.dumps(setting | {"gans": found}, indent=1) + "\n")
     return setting | {"gans": found}
-
-
-class OtherResultsError(ValueError):
-    """Results of another experiment are in the way."""
 
 
 def _name(trial: Trial, size: presets.Preset) -> str:
