@@ -1,6 +1,7 @@
 """The speed of GAN training against the same networks of PyTorch's own layers, in images/s.
 
-    python benchmarks/gan_training.py [--sides 32 64 128] [--steps 4] [--repeats 3] [--threads 1]
+    python benchmarks/gan_training.py [--sides 32 64 128] [--batch 8] [--steps 4] [--repeats 3]
+                                      [--threads 1]
 
 Ours is the loop of `gan.train` at full alpha: discriminator with the penalty in every fourth step,
 generator, both (fused) optimisers, moving average; in the fastest precision, channels-last, and
@@ -45,9 +46,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from facesynth import gan
 from facesynth.gan.layers import DownConv, EqualizedConv, EqualizedLinear, UpConv
 from facesynth.gan.networks import levels
+from facesynth.gan.recording import WARM_UP
 from facesynth.gan.training import _fabric, _Training
 
-BATCH = 8
 PENALTY_EVERY = 4
 LARGEST_SMALL = 128  # up to this side networks are as small as a processor can train
 TYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
@@ -155,6 +156,7 @@ class Peer(Training):
         }
         self.generator = cast(gan.Generator, networks["g"])
         self.discriminator = cast(gan.Discriminator, networks["d"])
+        self.recorder = None
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         # Folded weights are some twenty times smaller than ours, and so are sensible steps.
         rate = ours.config.learning_rate / 20
@@ -164,7 +166,7 @@ class Peer(Training):
         }
 
 
-def configuration(side: int, precision: str) -> gan.Config:
+def configuration(side: int, batch: int, precision: str) -> gan.Config:
     small: dict[str, Any] = dict(latent=64, capacity=2048, max_channels=64)
     return gan.Config(
         resolution=side,
@@ -173,19 +175,19 @@ def configuration(side: int, precision: str) -> gan.Config:
         loss="relativistic",
         penalty=0.1,
         penalty_every=PENALTY_EVERY,
-        batch={side: BATCH},
+        batch={side: batch},
         precision=precision,
         **(small if side <= LARGEST_SMALL else {}),
     )
 
 
-def trainings(side: int) -> tuple[Training, Training, Peer]:
+def trainings(side: int, batch: int) -> tuple[Training, Training, Peer]:
     """Ours in the fastest precision and in float32, and the peer; all begin with one state."""
     random = np.random.default_rng(side)
-    pixels = random.integers(256, size=(4 * BATCH, side, side, 3), dtype=np.uint8)
-    data = gan.Images(pixels, random.random((4 * BATCH, side, side)) < 0.9)
-    fast = Training(configuration(side, gan.fastest_precision()), data)
-    single = Training(configuration(side, "32-true"), data)
+    pixels = random.integers(256, size=(4 * batch, side, side, 3), dtype=np.uint8)
+    data = gan.Images(pixels, random.random((4 * batch, side, side)) < 0.9)
+    fast = Training(configuration(side, batch, gan.fastest_precision()), data)
+    single = Training(configuration(side, batch, "32-true"), data)
     for ours in (fast, single):  # biases begin at zero, where no difference of theirs would show
         torch.manual_seed(side)
         for network in (ours.generator, ours.discriminator):
@@ -199,8 +201,9 @@ def difference(ours: Training, peer: Peer) -> float:
     """How much networks in float32 differ; trains both for one step, which must agree, too."""
 
     def results(training: Training) -> tuple[Tensor, Tensor, Tensor]:
-        latents, _ = training._random(BATCH)
-        images, masks, others = training._real(training.config.stage(0))
+        stage = training.config.stage(0)
+        latents, _ = training._random(stage.batch)
+        images, masks, others = training._real(stage)
         critic, _ = training._critics(1.0, masks, others)
         with torch.no_grad():
             fakes, scores = training.generator(latents), critic(images)
@@ -238,7 +241,7 @@ def attainable(dtype: torch.dtype, repeats: int) -> dict[str, float]:
     """GFLOP/s of products of square matrices, and of a large convolution of 3 x 3."""
     cuda = torch.cuda.is_available()
     device, c, sides = ("cuda", 512, (4096, 8192)) if cuda else ("cpu", 64, (1024, 1536, 2048))
-    x = torch.randn(BATCH, c, 64, 64).to(device, dtype, memory_format=torch.channels_last)
+    x = torch.randn(8, c, 64, 64).to(device, dtype, memory_format=torch.channels_last)
     kernel = torch.randn(c, c, 3, 3).to(device, dtype, memory_format=torch.channels_last)
     matrices = [torch.randn(2, n, n).to(device, dtype) for n in sides]
     calls: list[Callable[[], Tensor]] = [partial(torch.mm, *pair) for pair in matrices]
@@ -248,7 +251,7 @@ def attainable(dtype: torch.dtype, repeats: int) -> dict[str, float]:
     products = [2e-9 * n**3 / s for n, s in zip(sides, seconds, strict=False)]
     return {
         "torch.mm": max(products),
-        "torch.conv2d": 2e-9 * BATCH * 64**2 * 9 * c**2 / seconds[-1],
+        "torch.conv2d": 2e-9 * len(x) * 64**2 * 9 * c**2 / seconds[-1],
     }
 
 
@@ -270,15 +273,18 @@ class Speed:
 
 
 def measure(ours: Sequence[Training], steps: int, repeats: int) -> list[Speed]:
+    batch = ours[0].config.stage(0).batch
     gflop = []
     for training in ours:  # warms up as it counts
         training.steps = 0  # a cycle begins with the penalty
         with FlopCounterMode(display=False) as counter:
             cycles(training, PENALTY_EVERY)
-        gflop.append(1e-9 * counter.get_total_flops() / (PENALTY_EVERY * BATCH))
+        if training.recorder:  # its steps are recorded after a few
+            cycles(training, (WARM_UP + 1) * PENALTY_EVERY)
+        gflop.append(1e-9 * counter.get_total_flops() / (PENALTY_EVERY * batch))
     seconds = best(repeats, [partial(cycles, t, steps) for t in ours])
     assert all(torch.isfinite(training.step()).all() for training in ours)
-    return [Speed(steps * BATCH / s, g) for s, g in zip(seconds, gflop, strict=True)]
+    return [Speed(steps * batch / s, g) for s, g in zip(seconds, gflop, strict=True)]
 
 
 def main() -> None:
@@ -286,6 +292,7 @@ def main() -> None:
     sides = [32, 64, 128, *((256, 512, 1024) if cuda else ())]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sides", type=int, nargs="+", default=sides)
+    parser.add_argument("--batch", type=int, default=8, help="images a step; a multiple of four")
     parser.add_argument("--steps", type=int, default=4, help="timed at once; whole cycles of four")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
@@ -300,12 +307,12 @@ def main() -> None:
         print(f"{p}: " + ", ".join(f"{name} {rate:,.0f} GFLOP/s" for name, rate in rates.items()))
     limit, limit_32 = (max(limits[p].values()) for p in (precision, "32-true"))
     print(
-        f"{'':5s} {'':11s} images/s, batch {BATCH}{'':24s} float32{'':9s} GFLOP an image    share\n"
+        f"{'':18s}images/s, batch {args.batch}{'':24s} float32{'':9s} GFLOP an image    share\n"
         f"{'side':>5s} {'difference':>11s} {'ours':>9s} {'peer':>9s} {'ratio':>7s}"
         f" {'ours':>13s} {'ratio':>7s} {'ours':>13s} {'peer':>7s} {'ours':>7s} {'peer':>7s}"
     )
     for side in args.sides:
-        fast, single, peer = trainings(side)
+        fast, single, peer = trainings(side, args.batch)
         error = difference(single, peer)
         assert error < 1e-4, f"the networks differ at side {side}: by {error:.1e}"
         a, b, c = measure((fast, single, peer), steps, args.repeats)

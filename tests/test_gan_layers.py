@@ -15,6 +15,7 @@ from facesynth.gan.layers import (
     EqualizedConv,
     EqualizedLinear,
     UpConv,
+    convolve,
     downsample,
     fade,
     minibatch_deviation,
@@ -176,6 +177,36 @@ def test_one_convolution_is_two_steps(kind, two_steps, n_in, n_out, h, w):
         (layer.bias.grad, plain.bias.grad),
     ):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("side", "stride", "padding", "transposed"),
+    [(3, 1, 1, False), (1, 1, 0, False), (4, 2, 1, False), (4, 2, 1, True), (3, 1, 1, True)],
+)
+def test_convolutions_are_pytorchs_and_so_are_both_derivatives(side, stride, padding, transposed):
+    torch.manual_seed(0)
+    shape = (3, 2) if transposed else (2, 3)
+    x, kernel, bias = (
+        torch.randn(size, dtype=torch.float64, requires_grad=True)
+        for size in ((2, 3, 4, 6), (*shape, side, side), (2,))
+    )
+    how = dict(stride=stride, padding=padding)
+
+    def ours(*tensors):
+        return convolve(*tensors, **how, transposed=transposed)
+
+    theirs = (F.conv_transpose2d if transposed else F.conv2d)(x, kernel, bias, **how)
+    torch.testing.assert_close(ours(x, kernel, bias), theirs)
+    assert torch.autograd.gradcheck(ours, (x, kernel, bias))
+    assert torch.autograd.gradgradcheck(ours, (x, kernel, bias))
+
+
+def test_mixed_precision_convolves_in_it():
+    x, kernel = torch.randn(1, 2, 4, 4), torch.randn(2, 2, 3, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = convolve(x, kernel, padding=1)
+    assert mixed.dtype == torch.bfloat16
+    torch.testing.assert_close(mixed.float(), convolve(x, kernel, padding=1), rtol=0.05, atol=0.05)
 
 
 def test_up_and_down_by_hand():

@@ -301,6 +301,8 @@ def test_what_a_finished_run_leaves(whole):
     assert sides == [(8 * (8 + 2) + 2,) * 2] * 4  # 8 x 8 samples of 8 x 8, 2 pixels apart
     assert not list(whole.path.rglob("*.part"))
     assert whole.config == TINY
+    assert whole.made_by["torch"] == torch.__version__.partition("+")[0]
+    assert set(whole.made_by) == {"torch", "machine", "finished"}
 
 
 def tensorboard(folder):

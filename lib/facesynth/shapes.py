@@ -6,6 +6,7 @@ triangles in five colours lie apart from each other. Red circles come last and a
 where the damage is tells nothing about what lies under it.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,7 +84,8 @@ def draw(n: int, resolution: int, corrupted: float, seed: int) -> Shapes:
     palette = np.array(list(COLOURS.values()), float)
     images = np.empty((n, resolution, resolution, 3), np.uint8)
     masks = np.ones((n, resolution, resolution), bool)
-    for part in np.array_split(np.arange(n), max(1, n * resolution**2 // 2**20)):
+
+    def paint(part: NDArray[np.intp]) -> None:
         canvas = np.full((len(part), resolution, resolution, 3), BACKGROUND, float)
         for k in range(MOST_SHAPES):
             cover = _coverage(kinds[part, k], places[part, k], resolution)[..., None]
@@ -95,6 +97,10 @@ def draw(n: int, resolution: int, corrupted: float, seed: int) -> Shapes:
             canvas += cover[..., None] * (np.array(RED) - canvas)
             masks[part] &= cover == 0
         images[part] = canvas + 0.5
+
+    parts = np.array_split(np.arange(n), max(1, n * resolution**2 // 2**20))
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(paint, parts))
     return Shapes(images, masks, kinds, colours)
 
 

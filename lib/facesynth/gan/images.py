@@ -1,6 +1,6 @@
 """Training images, whole or with masks of what is valid in them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,7 @@ class Images:
 
     pixels: NDArray[np.generic]
     masks: NDArray[np.bool_] | None = None
+    _held: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be learned from."""
@@ -101,6 +102,21 @@ class Images:
         """Channels of an image."""
         return int(self.pixels.shape[3])
 
+    def hold(self, device: torch.device) -> None:
+        """Keep everything in a GPU's memory, if it takes less than half of what is free there."""
+        arrays = {"pixels": self.pixels} | ({} if self.masks is None else {"masks": self.masks})
+        if device.type != "cuda":
+            return
+        if sum(array.nbytes for array in arrays.values()) > torch.cuda.mem_get_info(device)[0] / 2:
+            return
+        for name, array in arrays.items():
+            self._held[name] = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+    def _take(self, name: str, index: NDArray[np.integer], device: torch.device) -> Tensor:
+        if name in self._held:
+            return self._held[name][send(torch.from_numpy(index), device)]
+        return send(torch.from_numpy(np.ascontiguousarray(getattr(self, name)[index])), device)
+
     def batch(
         self, index: NDArray[np.integer], resolution: int, alpha: float, device: torch.device
     ) -> tuple[Tensor, Tensor]:
@@ -110,7 +126,7 @@ class Images:
         generator's are, and a mask is the smaller of the two levels' masks: a pixel is valid only
         if every pixel of the full image that went into it is.
         """
-        pixels = torch.from_numpy(np.ascontiguousarray(self.pixels[index])).to(device)
+        pixels = self._take("pixels", index, device)
         images = pixels.permute(0, 3, 1, 2).float()
         if pixels.dtype == torch.uint8:
             images = images / 127.5 - 1
@@ -119,7 +135,7 @@ class Images:
         if self.masks is None:
             masks = images.new_ones(len(index), 1, resolution, resolution)
         else:
-            full = torch.from_numpy(self.masks[index]).to(device).float()[:, None]
+            full = self._take("masks", index, device).float()[:, None]
             masks = smallest(full, factor)
         if alpha < 1:
             images = fade(upsample(downsample(images)), images, alpha)
@@ -147,6 +163,13 @@ class Images:
             raise MaskError(f"{masks} lacks the masks of {len(missing)} images, as of {missing[0]}")
         valid = _read_all([of_name[path.stem] for path in paths], ImageReadMode.GRAY)
         return cls(pixels, valid[..., 0] >= 128)
+
+
+def send(values: Tensor, device: torch.device) -> Tensor:
+    """Move to a device without waiting for what it still has to do."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
 
 
 def smallest(masks: Tensor, factor: int) -> Tensor:

@@ -15,6 +15,7 @@ from .layers import (
     UpConv,
     downsample,
     fade,
+    fades,
     minibatch_deviation,
     pixel_norm,
     upsample,
@@ -91,7 +92,9 @@ class Generator(nn.Module):
         )
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, z: Tensor, resolution: int | None = None, alpha: float = 1.0) -> Tensor:
+    def forward(
+        self, z: Tensor, resolution: int | None = None, alpha: float | Tensor = 1.0
+    ) -> Tensor:
         """Map latent vectors (b, latent) to images (b, channels, r, r), nominally in [-1, 1]."""
         resolution = self.resolution if resolution is None else resolution
         check_level(resolution, self.resolution)
@@ -104,7 +107,7 @@ class Generator(nn.Module):
             x = pixel_norm(rectified(self.up[str(r)](x)))  # (b, c, r, r)
             x = pixel_norm(rectified(self.conv[str(r)](x)))
         image = self.to_image[str(resolution)](x).float()
-        if alpha < 1 and resolution > SMALLEST:
+        if fades(alpha) and resolution > SMALLEST:
             old = self.to_image[str(resolution // 2)](below).float()
             image = fade(upsample(old), image, alpha)
         return image
@@ -143,7 +146,7 @@ class Discriminator(nn.Module):
         self.score = EqualizedLinear(widths[0], 1, gain=1)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, image: Tensor, alpha: float = 1.0) -> Tensor:
+    def forward(self, image: Tensor, alpha: float | Tensor = 1.0) -> Tensor:
         """Map images (b, channels, r, r), of any side up to the largest, to scores (b,)."""
         resolution = image.shape[-1]
         check_level(resolution, self.resolution)
@@ -152,7 +155,7 @@ class Discriminator(nn.Module):
         for r in reversed(levels(resolution)[1:]):
             x = rectified(self.conv[str(r)](x))  # (b, c, r, r)
             x = rectified(self.down[str(r)](x))  # (b, c, r / 2, r / 2)
-            if r == resolution and alpha < 1:
+            if r == resolution and fades(alpha):
                 old = rectified(self.from_image[str(r // 2)](downsample(image)))
                 x = fade(old, x, alpha)
         x = rectified(self.last(minibatch_deviation(x, self.group)))  # (b, c, 4, 4)

@@ -1,6 +1,7 @@
 """A run is a folder, which tells everything about it and from which it can go on.
 
 config.json              the whole configuration
+made_by.json             machine, PyTorch's version and date of the last session
 log.csv                  losses, images/s, one line now and then; tensorboard/ has the same
 samples/000012000.png    what the averaged generator makes after so many images
 checkpoint.safetensors   everything that training goes on from
@@ -26,6 +27,7 @@ from .config import Config, ConfigError
 from .networks import Generator
 
 CONFIG, LOG, CHECKPOINT = "config.json", "log.csv", "checkpoint.safetensors"
+MADE_BY = "made_by.json"
 GENERATOR, SAMPLES, TENSORBOARD = "generator.safetensors", "samples", "tensorboard"
 
 
@@ -79,6 +81,15 @@ class RunFolder:
                 f"{self.path} holds a run with {'; '.join(changed)}: train into another folder, "
                 "delete this one, or go on with its own configuration"
             )
+
+    def sign(self, made_by: Mapping[str, str]) -> None:
+        """Note what trains the run."""
+        write_text(self.path / MADE_BY, json.dumps(made_by, indent=2))
+
+    @property
+    def made_by(self) -> dict[str, str]:
+        """What trained the run."""
+        return dict(json.loads((self.path / MADE_BY).read_text(encoding="utf-8")))
 
     def log(self) -> dict[str, NDArray[np.float64]]:
         """Return the log's columns."""

@@ -2,11 +2,13 @@
 
 import copy
 import os
+import platform
 import time
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -21,9 +23,10 @@ from tqdm.auto import tqdm
 from facesynth.corrupted_data import apply_mask
 
 from .config import Config, ConfigError, Stage
-from .images import Images
+from .images import Images, send
 from .losses import LOSSES, Critic
 from .networks import Generator, levels
+from .recording import Recorder
 from .run_folder import (
     CHECKPOINT,
     GENERATOR,
@@ -109,22 +112,40 @@ def _seconds_to_convolve(dtype: torch.dtype) -> float:
     return min(times)
 
 
+class _Kind(NamedTuple):
+    """Steps of one kind are recorded once."""
+
+    resolution: int
+    fades: bool
+    penalised: bool
+
+
 class _Training:
     """The state of a run."""
 
     def __init__(self, config: Config, data: Images, folder: RunFolder, fabric: Fabric) -> None:
         self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
+        data.hold(fabric.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.generator = config.generator().to(fabric.device)
             self.discriminator = config.discriminator().to(fabric.device)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        on_gpu = fabric.device.type == "cuda"
+        # There, what changes from step to step must be in the GPU's memory.
+        rate = torch.tensor(config.learning_rate, device=fabric.device)
         self.optimizers = {
             name: torch.optim.Adam(
-                network.parameters(), lr=config.learning_rate, betas=config.betas, fused=True
+                network.parameters(),
+                lr=rate.clone() if on_gpu else config.learning_rate,
+                betas=config.betas,
+                fused=True,
+                capturable=on_gpu,
             )
             for name, network in (("g", self.generator), ("d", self.discriminator))
         }
+        alone = fabric.world_size == 1
+        self.recorder = Recorder(self._descend_on_gpu) if on_gpu and alone else None
         self.loss = LOSSES[config.loss]
         self.fixed = torch.randn(N_GRID, config.latent, generator=_randomness(config.seed, 0, 0))
         self.shown = 0  # real images, over all processes
@@ -141,6 +162,7 @@ class _Training:
         writer = None
         if first:
             folder.forget_after(self.shown)
+            folder.sign(made_by(self.fabric))
             (folder.path / TENSORBOARD).mkdir(exist_ok=True)
             writer = SummaryWriter(str(folder.path / TENSORBOARD), purge_step=self.shown + 1)
         name, clock = folder.path.name, time.perf_counter()
@@ -188,32 +210,55 @@ class _Training:
 
     def _step(self, stage: Stage) -> Tensor:
         """Train both networks on one batch; return `TERMS`, averaged over the processes."""
-        config, generator, discriminator = self.config, self.generator, self.discriminator
-        real, masks, others = self._real(stage)
-        latents, u = self._random(stage.batch)
-        every = config.penalty_every
-        weight = config.penalty * every if self.steps % every == 0 else 0.0
+        every = self.config.penalty_every
+        penalised = self.steps % every == 0
         self.steps += 1
-        critics = self._critics(stage.alpha, masks, others)
+        inputs = (*self._real(stage), *self._random(stage.batch))
+        for optimizer in self.optimizers.values():
+            _set_rate(optimizer, self.config.rate(self.shown))
+        if self.recorder:
+            alpha = send(torch.tensor(stage.alpha), self.fabric.device)
+            kind = _Kind(stage.resolution, stage.alpha < 1, penalised)
+            terms = self.recorder(kind, (alpha, *inputs))
+        else:
+            terms = self._descend(stage.resolution, stage.alpha, penalised, *inputs)
+        self._update_average(stage.batch)
+        return terms
+
+    def _descend_on_gpu(self, kind: _Kind, alpha: Tensor, *inputs: Tensor) -> Tensor:
+        return self._descend(kind.resolution, alpha if kind.fades else 1.0, kind.penalised, *inputs)
+
+    def _descend(
+        self,
+        resolution: int,
+        alpha: float | Tensor,
+        penalised: bool,
+        real: Tensor,
+        masks: Tensor,
+        others: Tensor,
+        latents: Tensor,
+        u: Tensor,
+    ) -> Tensor:
+        """One step of both networks: all that a GPU repeats."""
+        config, generator, discriminator = self.config, self.generator, self.discriminator
+        weight = config.penalty * config.penalty_every if penalised else 0.0
+        critics = self._critics(alpha, masks, others)
 
         with self.fabric.autocast():
-            fake = generator(latents, stage.resolution, stage.alpha)  # (b, c, r, r)
+            fake = generator(latents, resolution, alpha)  # (b, c, r, r)
             terms = self.loss.discriminator(*critics, real, fake, weight, u)
-        self._descend("d", terms.adversarial + terms.penalty, discriminator)
+        self._follow("d", terms.adversarial + terms.penalty, discriminator)
 
         discriminator.requires_grad_(False)
         with self.fabric.autocast():
             g_loss = self.loss.generator(*critics, real, fake)
-        self._descend("g", g_loss, generator)
+        self._follow("g", g_loss, generator)
         discriminator.requires_grad_(True)
-
-        self._update_average(stage.batch)
         return self._mean(torch.stack([terms.adversarial, terms.penalty, g_loss]).detach())
 
-    def _descend(self, name: str, loss: Tensor, network: nn.Module) -> None:
+    def _follow(self, name: str, loss: Tensor, network: nn.Module) -> None:
         """One step of the optimiser along the gradient, averaged over the processes."""
         optimizer = self.optimizers[name]
-        optimizer.param_groups[0]["lr"] = self.config.rate(self.shown)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.fabric.world_size > 1:
@@ -230,7 +275,9 @@ class _Training:
         assert isinstance(mean, Tensor)
         return mean
 
-    def _critics(self, alpha: float, masks: Tensor, others: Tensor) -> tuple[Critic, Critic]:
+    def _critics(
+        self, alpha: float | Tensor, masks: Tensor, others: Tensor
+    ) -> tuple[Critic, Critic]:
         """What scores real and fake images, after what their masks hide has been taken out."""
 
         def real(images: Tensor) -> Tensor:
@@ -258,7 +305,7 @@ class _Training:
             _, others = self.data.batch(other, stage.resolution, stage.alpha, device)
         if config.mirror:
             turned = self._share(_coins(config.seed, self.shown, stage.batch))
-            flip = torch.from_numpy(turned).to(device)[:, None, None, None]
+            flip = send(torch.from_numpy(turned), device)[:, None, None, None]
             images = torch.where(flip, images.flip(3), images)
             masks = torch.where(flip, masks.flip(3), masks)
             others = torch.where(flip, others.flip(3), others)
@@ -270,7 +317,7 @@ class _Training:
         latents = torch.randn(batch, self.config.latent, generator=source)
         u = torch.rand(batch, generator=source)
         device = self.fabric.device
-        return self._share(latents).to(device), self._share(u).to(device)
+        return send(self._share(latents), device), send(self._share(u), device)
 
     def _share(self, values: Any) -> Any:
         """Return the part of a batch, an array or a tensor, that this process trains on."""
@@ -280,11 +327,9 @@ class _Training:
     def _update_average(self, batch: int) -> None:
         half_life = min(self.config.average_images, max(1, 0.05 * self.shown))
         weight = 1 - 0.5 ** (batch / half_life)
-        with torch.no_grad():
-            for mean, value in zip(
-                self.average.parameters(), self.generator.parameters(), strict=True
-            ):
-                mean.lerp_(value, weight)
+        with torch.no_grad():  # all at once: an accelerator waits for each call
+            means, values = self.average.parameters(), self.generator.parameters()
+            torch._foreach_lerp_(list(means), list(values), weight)
 
     def _write_samples(self) -> None:
         stage = self.config.stage(self.shown)
@@ -337,6 +382,34 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return what is kept under a prefix, without it."""
     start = f"{prefix}."
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
+def made_by(fabric: Fabric) -> dict[str, str]:
+    """Return what a run's numbers depend on, beside its configuration."""
+    machine = f"{_processor()}, {os.cpu_count()} cores"
+    if fabric.device.type == "cuda":
+        machine = f"{fabric.world_size} x {torch.cuda.get_device_name(fabric.device)}"
+    return {
+        "torch": torch.__version__.partition("+")[0],
+        "machine": f"{machine}, {platform.system()}",
+        "finished": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def _processor() -> str:
+    """Name of the processor, as Linux tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    (group,) = optimizer.param_groups
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
 
 
 def _check(config: Config, data: Images) -> None:
