@@ -18,6 +18,7 @@ def two_trials(monkeypatch):
     chosen = [Trial("masked"), Trial("plain", share=0.9)]
     monkeypatch.setattr(experiments, "trials", lambda seeds: chosen)
     monkeypatch.setattr(experiments, "N_MEASURED", 100)
+    monkeypatch.setattr(experiments, "larger", lambda size: replace(size, name="test-larger"))
     return chosen
 
 
@@ -29,6 +30,17 @@ def test_the_whole_experiment():
     shares = Counter(trial.share for trial in todo if trial.arm == "masked" and not trial.grow)
     assert set(shares) == {0.1, 0.3, 0.5, 0.7, 0.9}
     assert {trial.arm for trial in todo if trial.grow or trial.shift} == {"masked"}
+
+
+def test_the_larger_gan_has_the_papers_images():
+    config = experiments.configuration(
+        Trial("masked"), experiments.larger(presets.preset("standard"))
+    )
+    assert (config.resolution, config.masks) == (256, "paired")
+    assert {config.batch_at(side) for side in config.sides} == {32}
+    # per pixel as heavy as at 32 x 32, but for the number of images a step
+    small = experiments.configuration(Trial("masked"), presets.preset("standard"))
+    assert config.penalty * 32 / 256**2 == pytest.approx(small.penalty * 8 / 32**2)
 
 
 def test_each_way_learns_from_its_own_images():
@@ -77,7 +89,7 @@ def test_nothing_but_corruption_covers_nothing():
 
 def run(folder, **changes):
     size, results = replace(SIZE, **changes), folder / "results.json"
-    return experiments.run_all(size, folder / "runs", results, workers=1)
+    return experiments.run_all(size, folder / "runs", results, workers=1, seeds=1, large=True)
 
 
 def generators(folder):
@@ -89,7 +101,8 @@ def test_what_is_done_is_not_done_again(two_trials, tmp_path, monkeypatch):
     assert len(files) == 3
     assert json.loads((tmp_path / "results.json").read_text()) == first
     arms = {name: row["arm"] for name, row in first["gans"].items()}
-    assert list(arms.values()) == ["masked", "masked", "plain"]
+    assert list(arms.values()) == ["masked", "plain", "masked"]
+    assert first["gans"]["test-larger/masked-0.5-+0-0-0"]["clean"]["corrupted"] == 0
     assert first["data"]["0.9"]["corrupted"] > first["data"]["0.5"]["corrupted"]
     assert first["configurations"]["trials"]["max_channels"] == 4
 
@@ -132,16 +145,19 @@ def test_the_command_writes_what_the_chapter_reads(two_trials, tmp_path, monkeyp
     monkeypatch.setitem(presets.PRESETS, "smoke", SIZE)
     results = tmp_path / "corrupted_data.json"
     arguments = ["experiments", "--preset", "smoke", "--jobs", "1", "--runs", str(tmp_path)]
-    assert main([*arguments, "--results", str(results)]) == 0
-    assert str(results) in capsys.readouterr().out
+    arguments += ["--results", str(results)]
+    assert main([*arguments, "--no-large"]) == 0
     monkeypatch.setattr(experiments, "_kept", lambda suffix: results.with_suffix(f".{suffix}"))
+    assert "larger" not in experiments.published()
+    assert main([*arguments, "--large"]) == 0
+    assert str(results) in capsys.readouterr().out
     written = experiments.published()
     assert {row["share"] for row in written["trials"]} == {0.5, 0.9}
     assert written["configurations"]["trials"]["last_images"] == 2 * SIZE.n_shown // 3
-    assert written["configurations"]["longer"]["last_images"] == 10 * SIZE.n_shown
-    assert written["longer"]["arm"] == "masked"
+    assert written["configurations"]["larger"]["last_images"] == SIZE.n_shown
+    assert written["larger"]["arm"] == "masked"
     assert experiments.published_generator().resolution == SIZE.shape_resolution
 
     monkeypatch.setitem(presets.PRESETS, "smoke", replace(SIZE, n_shapes=65))
-    assert main([*arguments, "--results", str(results)]) == 1
+    assert main(arguments) == 1
     assert "differs in its n_shapes" in capsys.readouterr().err

@@ -99,15 +99,23 @@ def _add_experiments(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     command.add_argument(
         "--results", type=Path, default=Path("data/results/corrupted_data.json"), help="the result"
     )
+    command.add_argument(
+        "--large",
+        action=argparse.BooleanOptionalAction,
+        help="train the one large GAN, too (default: where PyTorch finds a GPU)",
+    )
     command.set_defaults(run=_experiments)
 
 
 def _experiments(options: argparse.Namespace) -> int:
-    from facesynth import experiments, gan  # with PyTorch, which takes seconds to import
+    import torch  # takes seconds
+
+    from facesynth import experiments, gan
 
     size = presets.preset(options.preset)
+    large = torch.cuda.is_available() if options.large is None else options.large
     try:
-        experiments.run_all(size, options.runs, options.results, options.jobs, options.seeds)
+        experiments.run_all(size, options.runs, options.results, options.jobs, options.seeds, large)
     except (experiments.OtherResultsError, gan.OtherRunError, gan.DamagedFileError) as error:
         print(f"facesynth: {error}", file=sys.stderr)
         return 1

@@ -6,14 +6,10 @@ trains every trial of `trials()` into a folder of its own and writes what was me
 It goes on where it was stopped: a finished trial is not trained again, a half-trained one resumes.
 """
 
-import importlib.metadata
 import json
 import math
-import os
-import platform
 import statistics
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -41,6 +37,7 @@ ARMS = {  # what each does with the masks of its data: see `gan.Config`
 SHARE = 0.5  # of corrupted images, but in the sweep
 CLEAN_SEED, READER_SEED = 1_000_000, 1_000_001  # of drawings that no GAN is trained on
 N_LABELLED = 4000  # drawings that the reader is calibrated and tried on
+LARGEST_SMALL = 64  # side of images up to which processors are meant to train
 N_MEASURED = 2000  # generated images that are measured
 SHOWN = ("colours_covered", "colours", "kinds", "counts")
 
@@ -90,11 +87,14 @@ def training_images(trial: Trial, size: presets.Preset) -> gan.Images:
 
 def configuration(trial: Trial, size: presets.Preset) -> gan.Config:
     """How a trial is trained."""
+    side = size.shape_resolution
+    # Few images a step learn most from each; a GPU is as fast with many.
+    batch = {8: 32, 16: 16, 1024: 8} if side <= LARGEST_SMALL else {1024: 32}
     return gan.Config(
-        resolution=size.shape_resolution,
+        resolution=side,
         masks=ARMS[trial.arm],
         latent=size.gan_channels,
-        capacity=8 * size.gan_channels,
+        capacity=max(8, side // 8) * size.gan_channels,
         max_channels=size.gan_channels,
         fade_images=size.n_shown // 6,
         stable_images=size.n_shown // 2,
@@ -103,8 +103,10 @@ def configuration(trial: Trial, size: presets.Preset) -> gan.Config:
         # so did some whose rate did not fall; with a penalty ten times as heavy, shapes were blobs.
         learning_rate=0.005,
         decay_images=3 * size.n_shown // 4,
-        penalty=0.1,
+        # As by Karras et al. (2020): in proportion to an image's pixels, against a step's images.
+        penalty=0.1 * (side / 32) ** 2 * 8 / batch[1024],
         penalty_every=4,
+        batch=batch,
         average_images=size.n_shown / 12,
         precision=gan.fastest_precision(),
         seed=trial.seed,
@@ -169,13 +171,14 @@ def shorter(size: presets.Preset) -> presets.Preset:
     return replace(size, n_shown=2 * size.n_shown // 3)
 
 
-def longer(size: presets.Preset) -> presets.Preset:
-    """Return the size of the one GAN that is trained until shapes are sharp."""
+def larger(size: presets.Preset) -> presets.Preset:
+    """Return the size of the one GAN that is trained on an accelerator, as large as the paper's."""
     return replace(
         size,
-        name=f"{size.name}-longer",
-        n_shown=10 * size.n_shown,
-        gan_channels=3 * size.gan_channels // 2,
+        name=f"{size.name}-larger",
+        shape_resolution=8 * size.shape_resolution,
+        n_shown=8 * size.n_shown,
+        gan_channels=2 * size.gan_channels,
     )
 
 
@@ -184,35 +187,34 @@ def run(trial: Trial, size: presets.Preset, out: Path) -> tuple[str, dict[str, A
     torch.set_num_threads(1)
     folder = train(trial, size, out / size.name, progress=False)
     drawn = gan.sample(folder.generator(), N_MEASURED, seed=trial.seed + 1)
-    made_by = {
+    training = {
         "training_seconds": float(folder.log()["seconds"][-1]),
         "precision": folder.config.precision,
-        "torch": importlib.metadata.version("torch"),
-        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
-        "finished": datetime.now(UTC).date().isoformat(),
     }
-    return _name(trial, size), asdict(trial) | measure(gan.to_uint8(drawn)) | made_by
+    row = asdict(trial) | measure(gan.to_uint8(drawn)) | training | folder.made_by
+    return _name(trial, size), row
 
 
 def run_all(
-    size: presets.Preset, out: Path, results: Path, workers: int, seeds: int = 3
+    size: presets.Preset, out: Path, results: Path, workers: int, seeds: int, large: bool
 ) -> dict[str, Any]:
     """Run the whole experiment into two files, and return what the first holds.
 
-    size     of the live experiment; the trials here are `shorter`, and one is `longer`
+    size     of the live experiment; the trials here are `shorter`
     out      folder of the runs: those that were stopped go on
     results  JSON, written anew after each GAN. What it holds already is not run again, wherever it
-             was run. Beside it, as .safetensors, the generator that was trained longest
+             was run. Beside it, as .safetensors, the generator of the `larger` GAN
     workers  processes, as in joblib
     seeds    GANs of each kind
+    large    whether to train the `larger` one, too: minutes on a GPU, days elsewhere
 
     Raises
     ------
     OtherResultsError
         If `results` holds those of another experiment.
     """
-    long = (Trial("masked"), longer(size))
-    jobs = [long, *((trial, shorter(size)) for trial in trials(seeds))]
+    largest = (Trial("masked"), larger(size))
+    jobs = [(trial, shorter(size)) for trial in trials(seeds)] + [largest] * large
     setting = _setting(size)
     found = _found(results, setting)
     new = [job for job in jobs if _name(*job) not in found]
@@ -222,7 +224,8 @@ def run_all(
     bar = tqdm(done, total=len(jobs), initial=len(jobs) - len(new), unit=" GANs", smoothing=0)
     for name, row in bar:
         found[name] = row
-        if name == _name(*long):
+        if name == _name(*largest):
+            found[name] = row | _drawings(largest[1].shape_resolution)
             folder = gan.RunFolder(out / name)
             gan.save_generator(
                 folder.generator(), folder.config, results.with_suffix(".safetensors")
@@ -240,23 +243,28 @@ def _setting(size: presets.Preset) -> dict[str, Any]:
     some, shares = Trial("masked"), sorted({trial.share for trial in trials(1)})
     configurations = {
         name: json.loads(configuration(some, length).to_json())
-        for name, length in (("trials", shorter(size)), ("longer", longer(size)))
+        for name, length in (("trials", shorter(size)), ("larger", larger(size)))
     }
     for values in configurations.values():
         del values["precision"]  # the machine's fastest
-    reads = reader(size.shape_resolution)
     return {
         "n_shapes": size.n_shapes,
         "configurations": configurations,
-        "reader": {
-            name: getattr(reads, f"{name}_")
-            for name in ("precision", "recall", "recognised", "accuracy", "counted")
-        },
         "data": {
             f"{share:g}": measure(shapes.draw(N_MEASURED, size.shape_resolution, share, 0).images)
             for share in shares
         },
-        "clean": measure(shapes.draw(N_MEASURED, size.shape_resolution, 0, 1).images),
+        **_drawings(size.shape_resolution),
+    }
+
+
+def _drawings(resolution: int) -> dict[str, Any]:
+    """Return how well drawings are read, and what is measured in clean ones."""
+    reads = reader(resolution)
+    figures = ("precision", "recall", "recognised", "accuracy", "counted")
+    return {
+        "reader": {name: getattr(reads, f"{name}_") for name in figures},
+        "clean": measure(shapes.draw(N_MEASURED, resolution, 0, 1).images),
     }
 
 
@@ -292,29 +300,20 @@ def _alike(a: Any, b: Any) -> bool:
 def published() -> dict[str, Any]:
     """Return the results of the whole experiment, as they were kept when it was run.
 
-    What `run_all` wrote, but instead of its `gans` a list of the `trials`, and the one `longer` as
-    soon as it is there.
+    What `run_all` wrote, but instead of its `gans` a list of the `trials`, and the `larger` one.
     """
     kept = dict(json.loads(_kept("json").read_text(encoding="utf-8")))
     gans = kept.pop("gans")
-    for name in [name for name in gans if "-longer/" in name]:
-        kept["longer"] = gans.pop(name)
+    for name in [name for name in gans if "-larger/" in name]:
+        kept["larger"] = gans.pop(name)
     return kept | {"trials": list(gans.values())}
 
 
 def published_generator() -> gan.Generator:
-    """Return the generator that was trained longest, and kept beside the results."""
+    """Return the generator of the larger GAN, kept beside the results."""
     with resources.as_file(_kept("safetensors")) as path:
         return gan.load_generator(path)
 
 
 def _kept(suffix: str) -> Traversable:
     return resources.files("facesynth") / "results" / f"corrupted_data.{suffix}"
-
-
-def _processor() -> str:
-    """Name of the processor, as Linux tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

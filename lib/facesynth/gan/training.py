@@ -131,13 +131,12 @@ class _Training:
             self.generator = config.generator().to(fabric.device)
             self.discriminator = config.discriminator().to(fabric.device)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        on_gpu = fabric.device.type == "cuda"
-        # There, what changes from step to step must be in the GPU's memory.
-        rate = torch.tensor(config.learning_rate, device=fabric.device)
+        on_gpu, rate = fabric.device.type == "cuda", config.learning_rate
         self.optimizers = {
             name: torch.optim.Adam(
                 network.parameters(),
-                lr=rate.clone() if on_gpu else config.learning_rate,
+                # Recorded steps find what changes from step to step in the GPU's memory.
+                lr=torch.tensor(rate, device=fabric.device) if on_gpu else rate,
                 betas=config.betas,
                 fused=True,
                 capturable=on_gpu,
