@@ -1,4 +1,5 @@
 import csv
+import gc
 import hashlib
 import io
 import shutil
@@ -69,6 +70,16 @@ def test_without_network_or_folder_the_message_names_both_ways_out(offline):
     with pytest.raises(real_data.DataUnavailableError, match=r"network.*FACESYNTH_DATA"):
         real_data.james()
     assert offline == ["https://x.test/james/james.jpg"]
+
+
+def test_a_bar_that_failed_is_not_drawn_again_later(offline, capsys):
+    with pytest.raises(real_data.DataUnavailableError) as error:
+        real_data.james()
+    shown = capsys.readouterr().err
+    assert shown.endswith("\n")  # closed, though the error still holds the frame that has it
+    del error
+    gc.collect()
+    assert not capsys.readouterr().err
 
 
 def test_cached_files_need_no_network(offline, small, tmp_path):

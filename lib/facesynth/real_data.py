@@ -100,8 +100,9 @@ def fetch(prefix: str) -> list[Path]:
         urls={name: url for name, (_, url) in wanted.items()},
     )
     missing = sum(not (cache / name).exists() for name in wanted)
-    files = tqdm(wanted, unit="file", desc=prefix.strip("/"), disable=missing == 0)
-    return [_fetched(store, name) for name in files]
+    bar = tqdm(wanted, unit="file", desc=prefix.strip("/"), disable=missing == 0)
+    with bar:  # or, if it is not closed where a file fails, it is drawn again later
+        return [_fetched(store, name) for name in bar]
 
 
 def landmarks_189(path: Path) -> FloatArray:
