@@ -1,6 +1,7 @@
 # make book    the environment, every chapter executed at PRESET, build/html/index.html
 # make test    the environment, format, lint, types and tests
 # make experiments   the whole experiment on corrupted data, hours; goes on where it was stopped
+# make faces   the training set of scanned faces, data/faces: over an hour; goes on where it was stopped
 # make bench   every benchmark;  make lint;  make chapters (after editing book/NN_name.md);  make clean
 
 PRESET ?= standard
@@ -14,7 +15,7 @@ export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export VECLIB_MAXIMUM_THREADS := 1
 
-.PHONY: book chapters test lint bench experiments clean environment
+.PHONY: book chapters test lint bench experiments faces clean environment
 
 book: environment
 	@$(BIN)/python book/build.py --preset $(PRESET) --seed $(SEED)
@@ -39,6 +40,9 @@ bench: environment
 
 experiments: environment
 	@$(BIN)/facesynth experiments --preset $(PRESET)
+
+faces: environment
+	@$(BIN)/facesynth training-set
 
 clean:
 	rm -rf build

@@ -113,21 +113,28 @@ def made_by() -> dict[str, str]:
     return {"facesynth": importlib.metadata.version("facesynth"), "code": digest.hexdigest()[:16]}
 
 
-def _align(task: Task) -> Arrays:
-    source = _digest(task.scan)  # before it is read: a file that changes meanwhile is noticed
-    scan = Scan.load(task.scan, unit=task.unit)
+def align(scan: Scan, resolution: int) -> Arrays:
+    """Return a scan's `geometry` (m, 3) mm, `texture` (R, R, 3) sRGB and what is `valid` (R, R).
+
+    Raises `ScanError`, `MeshError`, `AlignmentError`, or `TooFewPointsError`.
+    """
     marked = landmarks.template_operator() if scan.landmarks is None else None
     surface = ScannedSurface(scan)
     vertices = alignment.nonrigid(surface, landmarks.of(surface), marked=marked)
-    canonical = canonical_texture(surface, vertices, mapping(task.resolution))
+    canonical = canonical_texture(surface, vertices, mapping(resolution))
     if not canonical.valid.any():
-        raise ScanError(f"{task.scan} shows nothing of the aligned face; check its landmarks")
+        raise ScanError(f"{scan.name} shows nothing of the aligned face; check its landmarks")
     return {
         "geometry": rigid(vertices).apply(vertices).astype(np.float32),
         "texture": to_uint8(canonical.image),
         "valid": canonical.valid,
-        "source": np.array(source),
     }
+
+
+def _align(task: Task) -> Arrays:
+    source = _digest(task.scan)  # before it is read: a file that changes meanwhile is noticed
+    scan = Scan.load(task.scan, unit=task.unit)
+    return align(scan, task.resolution) | {"source": np.array(source)}
 
 
 def _reason(error: Exception) -> str:

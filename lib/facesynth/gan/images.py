@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -33,6 +34,26 @@ class NoImagesError(ImagesError):
     """A folder without images, or a damaged image."""
 
 
+class Pixels(Protocol):
+    """What is read of an array: a memory-mapped file will do, or one that makes its images."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, R, R, c)."""
+
+    @property
+    def ndim(self) -> int:
+        """4."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8, or floating."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: NDArray[np.integer]) -> NDArray[Any]: ...
+
+
 @dataclass(frozen=True)
 class Images:
     """Images of one size, and which of their pixels are valid.
@@ -40,7 +61,7 @@ class Images:
     Parameters
     ----------
     pixels : (n, R, R, c) uint8, or floating in [-1, 1]
-        Any array-like with NumPy's indexing: a memory-mapped file will do. R is a power of two.
+        An array, or what reads like one. R is a power of two.
     masks : (n, R, R) bool, optional
         True where a pixel is valid.
 
@@ -49,7 +70,7 @@ class Images:
     ImageSizeError, MaskError, NoImagesError, ImagesError
     """
 
-    pixels: NDArray[np.generic]
+    pixels: Pixels
     masks: NDArray[np.bool_] | None = None
     _held: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -104,9 +125,9 @@ class Images:
 
     def hold(self, device: torch.device) -> None:
         """Keep everything in a GPU's memory, if it takes less than half of what is free there."""
-        arrays = {"pixels": self.pixels} | ({} if self.masks is None else {"masks": self.masks})
-        if device.type != "cuda":
+        if device.type != "cuda" or not isinstance(self.pixels, np.ndarray):
             return
+        arrays = {"pixels": self.pixels} | ({} if self.masks is None else {"masks": self.masks})
         if sum(array.nbytes for array in arrays.values()) > torch.cuda.mem_get_info(device)[0] / 2:
             return
         for name, array in arrays.items():

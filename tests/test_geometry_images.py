@@ -1,0 +1,129 @@
+"""Faces to images and back, and the eight variants of Section 8."""
+
+import numpy as np
+import pytest
+import torch
+
+from facesynth import gan
+from facesynth.geometry_images import (
+    EACH,
+    MARGIN,
+    GeometryImages,
+    GeometryRangeError,
+    MirroredImages,
+    eightfold,
+)
+from facesynth.mesh import MeshArrayError
+from facesynth.population import sample, template
+from facesynth.universal_mapping import UniversalMapping
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return sample(6, 3, progress=False).geometry
+
+
+@pytest.fixture(scope="module")
+def to(faces):
+    return GeometryImages.fit(UniversalMapping(template(), 64), faces)
+
+
+def mirrored(face):
+    """The face in a mirror, in the template's numbering."""
+    return face[..., template().mirror, :] * np.float32([-1, 1, 1])
+
+
+def test_the_range_is_that_of_the_faces_and_a_quarter_more(to, faces):
+    images = to.to_images(faces)
+    assert images.shape == (6, 64, 64, 3)
+    assert images.dtype == np.float32
+    values = (faces - to.mean) / to.reach
+    np.testing.assert_allclose(np.abs(values).max(axis=(0, 1)), 1 / MARGIN, rtol=1e-5)
+    assert np.abs(images).max() <= 1 / MARGIN + 1e-6
+
+
+def test_the_mean_is_its_own_mirror_image(to, faces):
+    np.testing.assert_allclose(mirrored(to.mean), to.mean, atol=1e-4)
+    np.testing.assert_allclose(
+        to.mean, (faces.mean(axis=0) + mirrored(faces).mean(axis=0)) / 2, atol=1e-3
+    )
+
+
+def test_a_face_comes_back_as_far_as_its_pixels_tell(to, faces):
+    back = to.to_geometry(to.to_images(faces))
+    assert back.dtype == np.float32
+    off = np.linalg.norm(back - faces, axis=2)
+    assert np.median(off) < 0.1  # mm
+    exact = to.mapping.to_vertices(to.mapping.to_image(faces - to.mean)) + to.mean
+    np.testing.assert_allclose(back, exact, atol=1e-3)  # the range divides out
+
+
+def test_no_difference_is_grey(to):
+    np.testing.assert_array_equal(to.to_images(to.mean[None]), 0)
+    np.testing.assert_allclose(to.to_geometry(np.zeros((1, 64, 64, 3)))[0], to.mean)
+
+
+def test_mirroring_all_channels_mirrors_the_face(to, faces):
+    images = to.to_images(faces)
+    last = eightfold(images)[np.arange(7 * 6, 8 * 6)]
+    np.testing.assert_allclose(last, to.to_images(mirrored(faces)), atol=1e-5)
+
+
+def test_one_channel_mirrored_leaves_the_others(to, faces):
+    images = to.to_images(faces)
+    variants = eightfold(images)
+    assert (len(variants), variants.shape) == (48, (48, 64, 64, 3))
+    z, y, x = (variants[np.arange(k * 6, (k + 1) * 6)] for k in (1, 2, 4))
+    np.testing.assert_array_equal(variants[np.arange(6)], images)
+    for variant, channel, sign in ((x, 0, -1), (y, 1, 1), (z, 2, 1)):
+        others = [k for k in range(3) if k != channel]
+        np.testing.assert_array_equal(variant[..., others], images[..., others])
+        np.testing.assert_array_equal(variant[..., channel], sign * images[:, :, ::-1, channel])
+
+
+def test_variants_by_hand():
+    images = np.array([[[[1, 2], [3, 4]], [[5, 6], [7, 8]]]], float)  # (1, 2, 2, 2)
+    both = MirroredImages(images, ((0, 1),), negated=(1,))
+    assert len(both) == 2
+    np.testing.assert_array_equal(
+        both[np.array([1, 0])], [[[[3, -4], [1, -2]], [[7, -8], [5, -6]]], images[0]]
+    )
+    assert images[0, 0, 0, 0] == 1  # untouched
+
+
+def test_a_gan_learns_from_all_variants(to, faces):
+    data = gan.Images(eightfold(to.to_images(faces)))
+    assert (len(data), data.resolution, data.channels) == (8 * 6, 64, 3)
+    index = np.arange(48)
+    images, masks = data.batch(index, 64, 1.0, torch.device("cpu"))
+    assert images.shape == (48, 3, 64, 64)
+    np.testing.assert_array_equal(images[47, 0].numpy(), -data.pixels[index[5:6]][0, :, ::-1, 0])
+    assert masks.min() == 1
+    assert len(EACH) == 3
+
+
+def test_a_face_out_of_range_is_named(to, faces):
+    far = faces.copy()
+    far[4, 100, 2] += 1000
+    with pytest.raises(GeometryRangeError, match=r"face 4 is .* mm from the mean along Z.*in mm\?"):
+        to.to_images(far)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_named(value, to, faces):
+    bad = faces.copy()
+    bad[2, 7, 1] = value
+    with pytest.raises(MeshArrayError, match="1 faces hold NaN or infinite numbers, the first 2"):
+        to.to_images(bad)
+    with pytest.raises(MeshArrayError, match="with NaN or infinite"):
+        to.to_geometry(np.full((1, 64, 64, 3), value))
+
+
+def test_what_does_not_fit_is_named(to, faces):
+    for bad in (faces[:, :-1], faces[0], faces[:0]):
+        with pytest.raises(MeshArrayError, match=r"faces must be \(n, 9309, 3\)"):
+            to.to_images(bad)
+    with pytest.raises(MeshArrayError, match="expected"):
+        to.to_geometry(np.zeros((1, 32, 32, 3)))
+    with pytest.raises(MeshArrayError, match=r"\(n, R, R, 3\)"):
+        to.to_geometry(np.zeros((64, 64, 3)))
