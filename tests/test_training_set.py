@@ -152,3 +152,26 @@ def test_one_files_scans_are_each_subject_in_all_expressions():
     scans = list(training_set._scans(0, 3, 64))
     assert [scan.name for scan in scans] == [f"subject 3, {e}" for e in population.EXPRESSIONS]
     assert all(len(scan.photographs) == 2 for scan in scans)
+
+
+def test_what_is_released_is_the_population_as_scanned():
+    faces = training_set.released(5)
+    assert len(faces) == 25
+    assert faces.textures.shape == (25, 256, 256, 3)
+    truth = sample(5, 0, expressions=True, progress=False).expressions.reshape(25, -1, 3)
+    off = np.linalg.norm(faces.geometry - truth, axis=2)
+    assert np.median(off) < 1  # mm
+    assert 0.6 < faces.valid.mean() < 0.9
+    painted, _ = population.paint(0, 4, 256)
+    neutral = 4 * len(population.EXPRESSIONS)
+    seen = faces.valid[neutral]
+    gap = np.abs(faces.textures[neutral].astype(float) - painted)[seen]
+    assert np.median(gap) < 40  # light and white balance are the scanner's
+
+
+def test_every_released_file_is_whole():
+    faces = training_set.released()
+    assert len(faces) % 25 == 0
+    assert faces.subjects.tolist() == np.repeat(np.arange(len(faces) // 5), 5).tolist()
+    assert np.isfinite(faces.geometry).all()
+    assert faces.valid.any(axis=(1, 2)).all()
