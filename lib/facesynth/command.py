@@ -13,10 +13,7 @@ from facesynth.population.sampling import CacheError
 from facesynth.scanning.files import Unit
 
 STOPPED = 130  # a shell's status for a command that Ctrl-C ended
-NAMED = (
-    *(dataset.DatasetError, training_set.TrainingSetError),
-    *(WriteError, CacheError, MeshError),
-)
+NAMED = (dataset.DatasetError, training_set.TrainingSetError, WriteError, CacheError, MeshError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +43,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_resolution(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--resolution", type=int, default=256, help="of the images, in pixels (default: 256)"
+    )
+
+
+def _add_jobs(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--jobs", type=int, default=-1, help="processes (default: one for each core)"
+    )
+
+
 def _add_dataset(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "dataset",
@@ -56,12 +65,8 @@ def _add_dataset(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     command.add_argument("folder", type=Path, help="of .obj, .ply and .glb files, at any depth")
     command.add_argument("--out", type=Path, required=True, help="the data set's folder")
-    command.add_argument(
-        "--resolution", type=int, default=256, help="of the images, in pixels (default: 256)"
-    )
-    command.add_argument(
-        "--jobs", type=int, default=-1, help="processes (default: one for each core)"
-    )
+    _add_resolution(command)
+    _add_jobs(command)
     command.add_argument(
         "--unit", choices=get_args(Unit), default="mm", help="of the scans' numbers (default: mm)"
     )
@@ -95,12 +100,8 @@ def _add_training_set(commands: "argparse._SubParsersAction[argparse.ArgumentPar
     )
     command.add_argument("--subjects", type=int, default=400, help="(default: 400)")
     command.add_argument("--seed", type=int, default=0, help="of the population (default: 0)")
-    command.add_argument(
-        "--resolution", type=int, default=256, help="of the textures, in pixels (default: 256)"
-    )
-    command.add_argument(
-        "--jobs", type=int, default=-1, help="processes (default: one for each core)"
-    )
+    _add_resolution(command)
+    _add_jobs(command)
     command.add_argument(
         "--out", type=Path, default=Path("data/faces"), help="folder (default: data/faces)"
     )
@@ -128,9 +129,7 @@ def _add_experiments(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     )
     command.add_argument("--preset", default="standard", choices=list(presets.PRESETS))
     command.add_argument("--seeds", type=int, default=3, help="GANs of each kind (default: 3)")
-    command.add_argument(
-        "--jobs", type=int, default=-1, help="processes (default: one for each core)"
-    )
+    _add_jobs(command)
     command.add_argument(
         "--runs", type=Path, default=Path("build/experiments"), help="folder of the GANs' runs"
     )

@@ -72,11 +72,10 @@ class GeometryImages:
 
     def to_geometry(self, images: NDArray[np.floating]) -> NDArray[np.float32]:
         """Images (n, R, R, 3) to faces (n, m, 3) mm. Raises `MeshArrayError`."""
-        if images.ndim != 4 or images.shape[3] != 3 or not np.isfinite(images).all():
-            raise MeshArrayError(
-                f"images must be finite and (n, R, R, 3), not {images.shape}"
-                + ("" if np.isfinite(images).all() else " with NaN or infinite pixels")
-            )
+        if images.ndim != 4 or images.shape[3] != 3:
+            raise MeshArrayError(f"images must be (n, R, R, 3), not {images.shape}")
+        if not np.isfinite(images).all():
+            raise MeshArrayError("images come with NaN or infinite pixels")
         return (self.mean + self.reach * self.mapping.to_vertices(images)).astype(np.float32)
 
 

@@ -96,10 +96,10 @@ def build(
     made = joblib.Parallel(n_jobs, return_as="generator_unordered")(
         joblib.delayed(_make)(_file(folder, first), seed, first, resolution) for first in missing
     )
-    bar = tqdm(made, total=len(blocks), initial=len(blocks) - len(missing), disable=not progress)
-    bar.set_description("training set")
-    for _ in bar:
-        pass
+    done = len(blocks) - len(missing)
+    with tqdm(total=len(blocks), initial=done, desc="training set", disable=not progress) as bar:
+        for _ in made:
+            bar.update()
     return load(folder, n_subjects, seed=seed, resolution=resolution)
 
 
@@ -220,8 +220,7 @@ def _webp(image: NDArray[np.uint8]) -> bytes:
 def _read(path: Path) -> tuple[dict[str, object], TrainingSet]:
     """Settings and scans of one file."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            content = dict(arrays)
+        content = aligned_scan.read(path)
         settings = json.loads(str(content["settings"]))
         images = np.split(content["textures"], content["ends"][:-1])
         textures = np.stack([np.asarray(Image.open(io.BytesIO(i.tobytes()))) for i in images])
