@@ -45,9 +45,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from facesynth import gan
 from facesynth.gan.layers import DownConv, EqualizedConv, EqualizedLinear, UpConv
+from facesynth.gan.machine import start
 from facesynth.gan.networks import levels
 from facesynth.gan.recording import WARM_UP
-from facesynth.gan.training import _fabric, _Training
+from facesynth.gan.training import _Training
 
 PENALTY_EVERY = 4
 LARGEST_SMALL = 128  # up to this side networks are as small as a processor can train
@@ -134,7 +135,7 @@ class Training(_Training):
     """The loop of `gan.train`; nothing is written."""
 
     def __init__(self, config: gan.Config, data: gan.Images) -> None:
-        super().__init__(config, data, gan.RunFolder(Path("unused")), _fabric(config))
+        super().__init__(config, data, gan.RunFolder(Path("unused")), start(config))
 
     def step(self) -> Tensor:
         """Return the discriminator's loss and penalty, and the generator's loss."""

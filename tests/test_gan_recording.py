@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from facesynth import gan
-from facesynth.gan.training import _fabric, _Training
+from facesynth.gan.machine import start
+from facesynth.gan.training import _Training
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="recordings need a GPU, and here is none"
@@ -28,7 +29,7 @@ def train(steps, recorded, tmp_path):
     random = np.random.default_rng(0)
     images = random.integers(256, size=(40, 16, 16, 3), dtype=np.uint8)
     data = gan.Images(images, random.random((40, 16, 16)) < 0.8)
-    training = _Training(config, data, gan.RunFolder(tmp_path), _fabric(config))
+    training = _Training(config, data, gan.RunFolder(tmp_path), start(config))
     if not recorded:
         training.recorder = None
     terms = []

@@ -30,11 +30,11 @@ from facesynth.gan import (
     UnfinishedRunError,
     fastest_precision,
     load_generator,
+    machine,
     sample,
     save_generator,
     to_uint8,
     train,
-    training,
 )
 from facesynth.gan.losses import LOSSES
 
@@ -726,11 +726,11 @@ def test_to_uint8_rounds_and_clips():
 def test_precision_is_mixed_only_where_that_is_faster(bfloat16, precision, monkeypatch):
     seconds = {torch.float32: 1.0, torch.bfloat16: bfloat16}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(training, "_seconds_to_convolve", seconds.get)
+    monkeypatch.setattr(machine, "_seconds_to_convolve", seconds.get)
     fastest_precision.cache_clear()
     assert fastest_precision() == precision
     fastest_precision.cache_clear()
 
 
 def test_a_convolution_takes_time():
-    assert 0 < training._seconds_to_convolve(torch.float32) < 1
+    assert 0 < machine._seconds_to_convolve(torch.float32) < 1

@@ -2,6 +2,7 @@
 
 from .config import Config, ConfigError, Stage
 from .images import Images, ImagesError, ImageSizeError, MaskError, NoImagesError
+from .machine import fastest_precision
 from .networks import Discriminator, Generator
 from .run_folder import (
     DamagedFileError,
@@ -11,7 +12,7 @@ from .run_folder import (
     load_generator,
     save_generator,
 )
-from .training import fastest_precision, sample, to_uint8, train
+from .training import sample, to_uint8, train
 
 __all__ = [
     "Config",

@@ -1,14 +1,11 @@
 """The training loop: grows both networks, and can be killed and resumed at any moment."""
 
 import copy
-import os
-import platform
 import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +22,8 @@ from facesynth.corrupted_data import apply_mask
 from .config import Config, ConfigError, Stage
 from .images import Images, send
 from .losses import LOSSES, Critic
-from .networks import Generator, levels
+from .machine import made_by, start
+from .networks import Generator
 from .recording import Recorder
 from .run_folder import (
     CHECKPOINT,
@@ -40,7 +38,6 @@ from .run_folder import (
 
 N_GRID = 64  # samples in a grid
 TERMS = ("discriminator_loss", "penalty", "generator_loss")  # in the log
-Precision = Literal["32-true", "bf16-mixed"]
 
 
 def train(config: Config, data: Images, out: Path, *, progress: bool = True) -> RunFolder:
@@ -62,7 +59,7 @@ def train(config: Config, data: Images, out: Path, *, progress: bool = True) -> 
         If a file cannot be written.
     """
     _check(config, data)
-    fabric = _fabric(config)
+    fabric = start(config)
     folder = RunFolder(out)
     if fabric.is_global_zero:
         folder.open(config)
@@ -85,31 +82,6 @@ def sample(generator: Generator, n: int, seed: int, batch: int = 64) -> NDArray[
 def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Turn images in [-1, 1] into eight bits, rounded; what is outside is clipped."""
     return (np.clip(images, -1, 1) * 127.5 + 128).astype(np.uint8)
-
-
-@lru_cache(maxsize=1)
-def fastest_precision() -> str:
-    """Return "bf16-mixed" where convolutions are faster in bfloat16, elsewhere "32-true".
-
-    Processors are timed: some have the instructions and are slower with them.
-    """
-    if torch.cuda.is_available():
-        pays = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        pays = 1.2 * _seconds_to_convolve(torch.bfloat16) < _seconds_to_convolve(torch.float32)
-    return "bf16-mixed" if pays else "32-true"
-
-
-def _seconds_to_convolve(dtype: torch.dtype) -> float:
-    """Time of one convolution such as the networks are made of, the shortest of a few."""
-    images, weights = torch.ones(8, 64, 32, 32, dtype=dtype), torch.ones(64, 64, 3, 3, dtype=dtype)
-    images = images.to(memory_format=torch.channels_last)
-    times = []
-    for _ in range(8):
-        start = time.perf_counter()
-        F.conv2d(images, weights, padding=1)
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 class _Kind(NamedTuple):
@@ -383,26 +355,6 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
-def made_by(fabric: Fabric) -> dict[str, str]:
-    """Return what a run's numbers depend on, beside its configuration."""
-    machine = f"{_processor()}, {os.cpu_count()} cores"
-    if fabric.device.type == "cuda":
-        machine = f"{fabric.world_size} x {torch.cuda.get_device_name(fabric.device)}"
-    return {
-        "torch": torch.__version__.partition("+")[0],
-        "machine": f"{machine}, {platform.system()}",
-        "finished": datetime.now(UTC).date().isoformat(),
-    }
-
-
-def _processor() -> str:
-    """Name of the processor, as Linux tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     (group,) = optimizer.param_groups
     if isinstance(group["lr"], Tensor):
@@ -420,27 +372,6 @@ def _check(config: Config, data: Images) -> None:
             )
     if config.masks != "none" and data.masks is None:
         raise ConfigError(f"masks are {config.masks!r} in the configuration, but there are none")
-
-
-def _fabric(config: Config) -> Fabric:
-    """One device, or those of the processes that `torchrun` started."""
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    world = int(os.environ.get("WORLD_SIZE", 1))
-    for batch in {config.batch_at(resolution) for resolution in levels(config.resolution)}:
-        if batch % (world * config.group):
-            raise ConfigError(
-                f"a batch of {batch} cannot be shared by {world} processes in groups of "
-                f"{config.group}"
-            )
-    fabric = Fabric(
-        accelerator="auto",
-        devices=local,
-        num_nodes=world // local,
-        strategy="ddp" if world > 1 else "auto",
-        precision=cast(Precision, config.precision),
-    )
-    fabric.launch()
-    return fabric
 
 
 def _randomness(seed: int, stream: int, shown: int) -> torch.Generator:
