@@ -169,6 +169,16 @@ def test_what_is_far_from_all_damage_is_seen(valid, resolution, alpha):
     np.testing.assert_array_equal(masks[0, 0] > 0, np.kron(covered, np.ones((repeat, repeat))) > 0)
 
 
+def test_some_channels_stay_whole():
+    images = torch.arange(1.0, 13).reshape(1, 3, 2, 2)
+    masks = torch.tensor([[[[1.0, 0], [0, 1]]]])
+    masked = apply_mask(images, masks, hidden=2)
+    torch.testing.assert_close(masked[:, :2], images[:, :2] * masks)
+    torch.testing.assert_close(masked[:, 2], images[:, 2])
+    torch.testing.assert_close(masked[:, 3:], masks)
+    torch.testing.assert_close(apply_mask(images, masks, 3), apply_mask(images, masks))
+
+
 def test_apply_mask_by_hand():
     images = torch.tensor([[[[1.0, -2], [3, 4]], [[5, 6], [7, -8]]]])
     masks = torch.tensor([[[[1.0, 0], [0, 1]]]])

@@ -47,6 +47,9 @@ TINY = Config(
 )  # fmt: skip
 
 
+WHOLE = ((0, 1, 2),)  # all channels are mirrored at once
+
+
 @pytest.fixture(autouse=True, scope="module")
 def cpu():
     """Only there is a run the same bit for bit."""
@@ -241,6 +244,12 @@ def test_json_gives_the_configuration_back():
         ({"batch": {8: 5}}, "the batch at 4 x 4 is 5, not a multiple of the group of 2"),
         ({"batch": {4: 4}}, "batch says nothing about 8 x 8"),
         ({"batch": {}}, "batch says nothing about 4 x 4"),
+        ({"mirrored": ((0, 3),)}, r"mirrored names \[0, 3\], not channels of 3, once"),
+        ({"mirrored": ((0, 1), (1,))}, r"mirrored names \[0, 1, 1\], not channels"),
+        ({"negated": (-1,)}, r"negated names \(-1,\), not channels of 3"),
+        ({"mirrored": ((0,), (1, 2)), "masks": "paired"}, "mirrored as a whole, or not at all"),
+        ({"masked_channels": 4}, "cannot hide 4 of 3 channels"),
+        ({"masked_channels": 0}, "cannot hide 0 of 3"),
     ],
 )
 def test_a_setting_that_no_run_can_have_is_named(setting, message):
@@ -524,7 +533,7 @@ def test_two_processes_train_as_one(tmp_path):
     np.save(tmp_path / "masks.npy", data.masks)
     (tmp_path / "train_all.py").write_text(TRAIN_ALL)
     config = replace(
-        TINY, batch={8: 8}, log_images=8, masks="paired", mirror=True, penalty_every=2,
+        TINY, batch={8: 8}, log_images=8, masks="paired", mirrored=WHOLE, penalty_every=2,
         stable_images=40, fade_images=40, last_images=80,
     )  # fmt: skip
     configs = {loss: replace(config, loss=loss) for loss in ("relativistic", "wgan-gp")}
@@ -599,7 +608,7 @@ class Seen:
 
 # Of the images on the left side only, no level hides more than the right side.
 LEFT = np.tile(np.arange(8) < 4, (12, 8, 1))
-PLAIN = replace(TINY, loss="non-saturating", penalty=0.0, mirror=True)  # sees real, fake, fake
+PLAIN = replace(TINY, loss="non-saturating", penalty=0.0, mirrored=WHOLE)  # sees real, fake, fake
 
 
 def test_real_and_fake_images_have_the_same_masks(monkeypatch, tmp_path):
@@ -646,6 +655,40 @@ def test_mirrored_images_are_images_from_the_other_side(monkeypatch, tmp_path):
         assert as_is.any() != mirrored.any()
         turned.append(mirrored.any().item())
     assert 0.2 < np.mean(turned) < 0.8
+
+
+def test_channels_are_mirrored_on_their_own_and_change_their_sign(monkeypatch, tmp_path):
+    seen, data = Seen(monkeypatch), faces(masks=False)
+    config = replace(PLAIN, mirrored=((0,), (1, 2)), negated=(0,), first_resolution=8)
+    run(config, data, tmp_path)
+    known = torch.from_numpy(data.pixels).permute(0, 3, 1, 2) / 127.5 - 1
+    variants = {
+        (a, b): torch.cat([-x.flip(3) if a else x, y.flip(3) if b else y], 1)
+        for x, y in (known.split((1, 2), 1),)
+        for a in (False, True)
+        for b in (False, True)
+    }
+    turned = []
+    for image in torch.cat(seen.batches[0::3]):
+        (found,) = (
+            turns
+            for turns, images in variants.items()
+            if ((images - image).abs().amax((1, 2, 3)) < 1e-6).any()
+        )
+        turned.append(found)
+    assert set(turned) == set(variants)
+
+
+@pytest.mark.parametrize("masks", ["paired", "independent"])
+def test_masks_hide_the_first_channels_only(masks, monkeypatch, tmp_path):
+    seen = Seen(monkeypatch)
+    config = replace(PLAIN, masks=masks, masked_channels=1, mirrored=())
+    run(config, Images(faces().pixels, LEFT), tmp_path)
+    for batch in seen.batches:
+        half = batch.shape[3] // 2
+        hidden = (batch[:, :3, :, half:] == 0).all(3).all(2)  # what is not LEFT
+        assert hidden[:, 0].all()
+        assert not hidden[:, 1:].any()
 
 
 def test_a_penalty_now_and_then_is_as_heavy_as_one_at_each_step(tmp_path):

@@ -13,7 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 
-def apply_mask(images: Tensor, masks: Tensor) -> Tensor:
+def apply_mask(images: Tensor, masks: Tensor, hidden: int | None = None) -> Tensor:
     """Hide what is invalid and tell where.
 
     Parameters
@@ -22,6 +22,8 @@ def apply_mask(images: Tensor, masks: Tensor) -> Tensor:
         Of one level of the growth, real or fake.
     masks : (n, 1, R, R)
         1 where a pixel is valid, 0 where it is to be ignored.
+    hidden : int, optional
+        The first so many channels are masked; by default, all.
 
     Returns
     -------
@@ -39,7 +41,14 @@ def apply_mask(images: Tensor, masks: Tensor) -> Tensor:
             f"masks of shape {tuple(masks.shape)} do not match images of shape "
             f"{tuple(images.shape)}: they must be {(n, 1, height, side)}"
         )
-    return torch.cat([images * masks, masks.to(images.dtype)], dim=1)
+    return torch.cat([hide(images, masks, hidden), masks.to(images.dtype)], dim=1)
+
+
+def hide(images: Tensor, masks: Tensor, hidden: int | None = None) -> Tensor:
+    """Put zeros where images (n, c, R, R) are invalid, in the first `hidden` channels or in all."""
+    if hidden is None or hidden == images.shape[1]:
+        return images * masks
+    return torch.cat([images[:, :hidden] * masks, images[:, hidden:]], dim=1)
 
 
 def misfit(masks: NDArray[np.bool_], grow: int = 0, shift: int = 0) -> NDArray[np.bool_]:

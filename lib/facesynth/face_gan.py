@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesynth import gan
-from facesynth.geometry_images import GeometryImages, MirroredImages, eightfold
+from facesynth.geometry_images import EACH, NEGATED, GeometryImages
 from facesynth.training_set import TrainingSet
 
 Model = Literal["textures", "geometries", "faces"]
+N_TEXTURE = 3  # channels of a texture; geometry comes after it
 CHANNELS: dict[Model, int] = {"textures": 3, "geometries": 3, "faces": 6}
-X = 3  # channel of `faces` that changes its sign in a mirror
+SELDOM = 0.05  # share of the scans
+LARGEST_SMALL = 64  # side of images up to which processors are meant to train
+FIRST = 16  # side of the first level: at the levels below, masks leave nothing of a face
 
 
 class UnknownModelError(ValueError):
@@ -23,36 +26,90 @@ class UnknownModelError(ValueError):
 
 
 def training_images(model: Model, faces: TrainingSet, to: GeometryImages) -> gan.Images:
-    """Images that a model learns from, at the resolution of `to`, with their mirror images.
+    """Images that a model learns from, at the resolution of `to`.
 
-    model  "textures" (n, R, R, 3), in both variants, with the masks of what the scans show;
-           "geometries" (n, R, R, 3), in all eight variants, of which alignment knows every point;
-           "faces" (n, R, R, 6), textures and then geometries, in both variants, with the masks
+    model  "textures" (n, R, R, 3), with the masks of what the scans show;
+           "geometries" (n, R, R, 3), of which alignment knows every point;
+           "faces" (n, R, R, 6), textures and then geometries, with the masks
 
-    Raises `UnknownModelError`, `gan.ImageSizeError` where textures are smaller than R x R,
+    No scan shows the slit between the lips, and hardly any an eye that its bumpy geometry does not
+    mask. What is never shown cannot be learned: pixels that fewer than one scan in twenty shows are
+    taken as they are filled, eyes from their photographs and the rest from around.
+
+    Raises `UnknownModelError`, `gan.ImageSizeError` where textures do not shrink to R x R,
     `MeshArrayError` and `GeometryRangeError`.
     """
+    _check(model)
+    if model == "geometries":
+        return gan.Images(to.to_images(faces.geometry))
+    textures = shrunk(faces.textures, to.mapping.resolution)
+    masks = _valid(faces.valid | (faces.valid.mean(axis=0) < SELDOM), to.mapping.resolution)
+    if model == "textures":
+        return gan.Images(textures, masks)
+    geometries = to.to_images(faces.geometry)
+    return gan.Images(np.concatenate([textures / np.float32(127.5) - 1, geometries], axis=3), masks)
+
+
+def configuration(
+    model: Model, resolution: int, *, channels: int, n_shown: int, seed: int = 0
+) -> gan.Config:
+    """How a model is trained.
+
+    resolution  R, pixels along the side of its images
+    channels    of its widest feature maps
+    n_shown     images shown at the last level; two thirds as many at each level below
+    seed        of the weights and of everything drawn while it is trained
+
+    Textures and faces are mirrored as a whole, half of the time; of geometries, X, Y and Z are
+    mirrored on their own (Section 8).
+
+    Raises `UnknownModelError`, and `gan.ConfigError` for numbers that no training can have.
+    """
+    _check(model)
+    # Few images a step learn most from each; a GPU is as fast with many.
+    batch = {16: 16, 1024: 8} if resolution <= LARGEST_SMALL else {1024: 32}
+    whole = (tuple(range(CHANNELS[model])),)
+    return gan.Config(
+        resolution=resolution,
+        channels=CHANNELS[model],
+        masks="none" if model == "geometries" else "paired",
+        masked_channels=None if model == "geometries" else N_TEXTURE,
+        latent=channels,
+        capacity=max(8, resolution // 8) * channels,
+        max_channels=channels,
+        first_resolution=min(FIRST, resolution),
+        fade_images=n_shown // 6,
+        stable_images=n_shown // 2,
+        last_images=n_shown,
+        # As in `experiments`; the penalty in proportion to an image's pixels, against a step's
+        # images (Karras et al. 2020).
+        learning_rate=0.005,
+        decay_images=3 * n_shown // 4,
+        penalty=0.1 * (resolution / 32) ** 2 * 8 / batch[1024],
+        penalty_every=4,
+        batch=batch,
+        average_images=n_shown / 12,
+        mirrored=EACH if model == "geometries" else whole,
+        negated={"textures": (), "geometries": NEGATED, "faces": (N_TEXTURE,)}[model],
+        precision=gan.fastest_precision(),
+        seed=seed,
+        checkpoint_images=max(1, n_shown // 2),
+        sample_images=max(1, n_shown // 3),
+        log_images=max(1, n_shown // 48),
+    )
+
+
+def shrunk(textures: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
+    """Textures (n, R, R, 3) by means of their pixels' values to (n, r, r, 3)."""
+    if textures.shape[1] == resolution:
+        return textures
+    blocks = _blocks(textures, resolution)
+    return np.stack([np.rint(block.mean(axis=(1, 3))).astype(np.uint8) for block in blocks])
+
+
+def _check(model: str) -> None:
     if model not in get_args(Model):
         raise UnknownModelError(f"unknown model {model!r}; there are {', '.join(get_args(Model))}")
-    if model == "geometries":
-        return gan.Images(eightfold(to.to_images(faces.geometry)))
-    textures = shrunk(faces.textures, to.mapping.resolution)
-    pixels = (
-        textures
-        if model == "textures"
-        else np.concatenate([textures, to.to_images(faces.geometry)], axis=3)
-    )
-    channels = range(CHANNELS[model])
-    both = MirroredImages(pixels, (channels,), negated=(X,) if model == "faces" else ())
-    masks = _valid(faces.valid, to.mapping.resolution)
-    return gan.Images(both, np.concatenate([masks, masks[:, :, ::-1]]))
-
-
-def shrunk(textures: NDArray[np.uint8], resolution: int) -> NDArray[np.float32]:
-    """Textures (n, R, R, 3) by means of their pixels' values to (n, r, r, 3) in [-1, 1]."""
-    blocks = _blocks(textures, resolution)
-    means = np.stack([block.mean(axis=(1, 3), dtype=np.float32) for block in blocks])
-    return np.asarray(means / 127.5 - 1, np.float32)
 
 
 def _valid(valid: NDArray[np.bool_], resolution: int) -> NDArray[np.bool_]:

@@ -11,7 +11,6 @@ The paper's augmentation mirrors each of the three coordinates on its own, eight
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,50 +78,26 @@ class GeometryImages:
         return (self.mean + self.reach * self.mapping.to_vertices(images)).astype(np.float32)
 
 
-class MirroredImages:
-    """Images (n, R, R, c) and their mirror images, which are made when they are asked for.
+EACH = ((0,), (1,), (2,))  # X, Y and Z, mirrored on their own
+NEGATED = (0,)  # "one should perform C - X", and C is 0 where X is counted from the mirror plane
 
-    Reads like an array (2^g n, R, R, c), for `gan.Images`.
 
-    Parameters
-    ----------
-    images : (n, R, R, c) floating
-        Of faces whose mirror plane is the image's middle column.
-    groups : sequence of g sequences of channels
-        Those that are mirrored together: `EACH` for the eightfold augmentation of Section 8.
-    negated : sequence of channels
-        That change their sign when they are mirrored, as X does: "one should perform C - X", and C
-        is 0 where X is counted from the mirror plane.
+def mirrored(images: NDArray[np.floating], channels: Sequence[int]) -> NDArray[np.floating]:
+    """Mirror some channels of geometry images (n, R, R, 3): X changes its sign."""
+    turned = images.copy()
+    for channel in channels:
+        sign = -1 if channel in NEGATED else 1
+        turned[..., channel] = sign * images[:, :, ::-1, channel]
+    return turned
+
+
+def eightfold(images: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Geometry images (n, R, R, 3) in all variants of Section 8: (8, n, R, R, 3).
+
+    The first is as it was, the last the faces in a mirror.
     """
-
-    def __init__(
-        self, images: NDArray[np.floating], groups: Sequence[Sequence[int]], negated: Sequence[int]
-    ) -> None:
-        self.images, self.groups, self.negated = images, groups, negated
-        self.variants = list(itertools.product((False, True), repeat=len(groups)))
-        self.shape = (len(self.variants) * len(images), *images.shape[1:])
-        self.ndim, self.dtype = images.ndim, images.dtype
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, index: NDArray[np.integer]) -> NDArray[np.floating]:
-        """Images (b, R, R, c) by their numbers (b,): the first n are not mirrored."""
-        variant, number = np.divmod(index, len(self.images))
-        chosen: NDArray[Any] = self.images[number].copy()
-        for k, mirrored in enumerate(np.array(self.variants)[variant].T):
-            for channel in self.groups[k]:
-                sign = -1 if channel in self.negated else 1
-                chosen[mirrored, ..., channel] = sign * chosen[mirrored, :, ::-1, channel]
-        return chosen
-
-
-EACH = ((0,), (1,), (2,))  # X, Y and Z on their own
-
-
-def eightfold(images: NDArray[np.floating]) -> MirroredImages:
-    """Geometry images (n, R, R, 3) in all eight variants of Section 8."""
-    return MirroredImages(images, EACH, negated=(0,))
+    chosen = itertools.chain.from_iterable(itertools.combinations(range(3), k) for k in range(4))
+    return np.stack([mirrored(images, channels) for channels in chosen])
 
 
 def _check_geometry(geometry: NDArray[np.floating]) -> None:

@@ -36,6 +36,7 @@ class Config:
     resolution: int  # side of the images, a power of two
     channels: int = 3  # of an image
     masks: str = "none"  # what hides parts of images from the discriminator: see `training`
+    masked_channels: int | None = None  # that masks hide, the first so many; None: all
 
     latent: int = 512  # length of the latent vectors
     capacity: int = 16384  # feature maps of side r have min(max_channels, capacity / r) channels
@@ -56,7 +57,8 @@ class Config:
     decay_images: int = 0  # shown at the end, while the learning rate falls to zero
     betas: tuple[float, float] = (0.0, 0.99)
     average_images: float = 10_000  # half-life of the generator's moving average
-    mirror: bool = False  # show each image mirrored half of the time
+    mirrored: tuple[tuple[int, ...], ...] = ()  # channels turned together, half of the time
+    negated: tuple[int, ...] = ()  # channels that change their sign when they are turned
     precision: str = "32-true"
     seed: int = 0
 
@@ -79,6 +81,7 @@ class Config:
                 raise ConfigError(f"{name} must not be below 0, but is {getattr(self, name)}")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError(f"betas must be in [0, 1), not {self.betas}")
+        self._check_channels()
         try:
             sides = levels(self.resolution)
         except ValueError as error:
@@ -92,6 +95,19 @@ class Config:
                     f"the batch at {side} x {side} is {batch}, not a multiple of the group of "
                     f"{self.group}"
                 )
+
+    def _check_channels(self) -> None:
+        """Refuse channels that images do not have, or masks that no channel's turning fits."""
+        turned = [channel for group in self.mirrored for channel in group]
+        for name, named in (("mirrored", turned), ("negated", self.negated)):
+            if len(set(named)) < len(named) or not set(named) <= set(range(self.channels)):
+                raise ConfigError(f"{name} names {named}, not channels of {self.channels}, once")
+        if self.masks != "none" and turned and len(self.mirrored[0]) < self.channels:
+            raise ConfigError("images with masks are mirrored as a whole, or not at all")
+        if self.masked_channels is not None and not 0 < self.masked_channels <= self.channels:
+            raise ConfigError(
+                f"masks cannot hide {self.masked_channels} of {self.channels} channels"
+            )
 
     def batch_at(self, resolution: int) -> int:
         """Images a step at a resolution: of the smallest side named that is not below it."""
@@ -153,6 +169,8 @@ class Config:
             values: dict[str, Any] = json.loads(text)
             values["batch"] = {int(side): n for side, n in values["batch"].items()}
             values["betas"] = tuple(values["betas"])
+            values["mirrored"] = tuple(map(tuple, values["mirrored"]))
+            values["negated"] = tuple(values["negated"])
             return cls(**values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConfigError(f"not the configuration of a run: {error}") from error

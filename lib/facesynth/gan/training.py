@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import save_image
 from tqdm.auto import tqdm
 
-from facesynth.corrupted_data import apply_mask
+from facesynth.corrupted_data import apply_mask, hide
 
 from .config import Config, ConfigError, Stage
 from .images import Images, send
@@ -118,6 +118,8 @@ class _Training:
         alone = fabric.world_size == 1
         self.recorder = Recorder(self._descend_on_gpu) if on_gpu and alone else None
         self.loss = LOSSES[config.loss]
+        self.signs = torch.ones(config.channels, 1, 1, device=fabric.device)
+        self.signs[list(config.negated)] = -1
         self.fixed = torch.randn(N_GRID, config.latent, generator=_randomness(config.seed, 0, 0))
         self.shown = 0  # real images, over all processes
         self.steps = 0
@@ -250,17 +252,18 @@ class _Training:
         self, alpha: float | Tensor, masks: Tensor, others: Tensor
     ) -> tuple[Critic, Critic]:
         """What scores real and fake images, after what their masks hide has been taken out."""
+        hidden = self.config.masked_channels
 
         def real(images: Tensor) -> Tensor:
             if self.config.masks == "paired":  # Section 6: the same masks for both
-                return self.discriminator(apply_mask(images, masks), alpha)
+                return self.discriminator(apply_mask(images, masks, hidden), alpha)
             if self.config.masks == "independent":
-                return self.discriminator(images * masks, alpha)
+                return self.discriminator(hide(images, masks, hidden), alpha)
             return self.discriminator(images, alpha)
 
         def fake(images: Tensor) -> Tensor:
             if self.config.masks == "independent":  # Bora et al. 2018
-                return self.discriminator(images * others, alpha)
+                return self.discriminator(hide(images, others, hidden), alpha)
             return real(images)
 
         return real, fake
@@ -274,12 +277,13 @@ class _Training:
         if config.masks == "independent":
             other = self._share(_order(config.seed + 1, len(self.data), self.shown, stage.batch))
             _, others = self.data.batch(other, stage.resolution, stage.alpha, device)
-        if config.mirror:
-            turned = self._share(_coins(config.seed, self.shown, stage.batch))
-            flip = send(torch.from_numpy(turned), device)[:, None, None, None]
-            images = torch.where(flip, images.flip(3), images)
-            masks = torch.where(flip, masks.flip(3), masks)
-            others = torch.where(flip, others.flip(3), others)
+        if config.mirrored:
+            turned = self._share(_turned(config, self.shown, stage.batch))
+            flip = send(torch.from_numpy(turned), device)[:, :, None, None]  # (b, c, 1, 1)
+            images = torch.where(flip, self.signs * images.flip(3), images)
+            if config.masks != "none":
+                masks = torch.where(flip[:, :1], masks.flip(3), masks)
+                others = torch.where(flip[:, :1], others.flip(3), others)
         return images, masks, others
 
     def _random(self, batch: int) -> tuple[Tensor, Tensor]:
@@ -379,8 +383,13 @@ def _randomness(seed: int, stream: int, shown: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state[0]) % 2**63)
 
 
-def _coins(seed: int, shown: int, batch: int) -> NDArray[np.bool_]:
-    return np.random.default_rng((seed, 2, shown)).random(batch) < 0.5
+def _turned(config: Config, shown: int, batch: int) -> NDArray[np.bool_]:
+    """Which channels of which images are mirrored (b, c)."""
+    coins = np.random.default_rng((config.seed, 2, shown)).random((len(config.mirrored), batch))
+    turned = np.zeros((batch, config.channels), bool)
+    for coin, channels in zip(coins, config.mirrored, strict=True):
+        turned[:, list(channels)] = coin[:, None] < 0.5
+    return turned
 
 
 def _order(seed: int, n: int, shown: int, batch: int) -> NDArray[np.intp]:
