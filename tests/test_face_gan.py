@@ -78,6 +78,31 @@ def test_what_no_scan_shows_is_not_masked(faces, to):
 def test_what_cannot_be_learned_is_named(faces, to):
     with pytest.raises(face_gan.UnknownModelError, match="unknown model 'hair'; there are tex"):
         face_gan.training_images("hair", faces, to)
-    large = GeometryImages(UniversalMapping(template(), 128), to.mean, to.reach)
+    large = GeometryImages(UniversalMapping(template(), 128), to.mean, to.unit)
     with pytest.raises(gan.ImageSizeError, match="64 x 64 pixels do not shrink to 128 x 128"):
         face_gan.training_images("textures", faces, large)
+
+
+def test_subjects_are_held_out_with_all_their_scans():
+    subjects = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    n = np.arange(8)
+    images = np.zeros((8, 4, 4, 3), np.uint8)
+    faces = TrainingSet(subjects, n, n[:, None, None] * np.ones((8, 2, 3)), images, images[..., 0])
+    for n_test in (3, 4):
+        training, test = face_gan.split(faces, n_test)
+        assert test.subjects.tolist() == [0, 0, 1, 1]
+        assert training.subjects.tolist() == [2, 2, 3, 3]
+        assert training.geometry[:, 0, 0].tolist() == [4, 5, 6, 7]
+    longer = TrainingSet(*(np.concatenate([a, a]) for a in vars(faces).values()))
+    assert set(face_gan.split(replace(longer, subjects=np.arange(16)), 3)[1].subjects) == {0, 1, 2}
+
+
+def test_clean_scans_have_the_least_damage_in_the_face():
+    valid = np.ones((100, 8, 8), bool)
+    valid[::2, :4] = False  # the scalp, of which every second scan shows nothing
+    for k in range(100):
+        for place in (3 * k + np.arange(k // 20)) % 32:  # none to four pixels of the face
+            valid[k, 4 + place // 8, place % 8] = False
+    nothing = np.zeros(100)
+    some = TrainingSet(nothing, nothing, nothing, nothing, valid)
+    assert np.flatnonzero(face_gan.clean(some, share=0.5)).tolist() == list(range(60))

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from facesynth.geometry_images import (
-    MARGIN,
     GeometryImages,
     GeometryRangeError,
     eightfold,
@@ -30,13 +29,15 @@ def mirrored(face):
     return face[..., template().mirror, :] * np.float32([-1, 1, 1])
 
 
-def test_the_range_is_that_of_the_faces_and_a_quarter_more(to, faces):
+def test_the_unit_is_three_deviations_of_faces_and_their_mirror_images(to, faces):
     images = to.to_images(faces)
     assert images.shape == (6, 64, 64, 3)
     assert images.dtype == np.float32
-    values = (faces - to.mean) / to.reach
-    np.testing.assert_allclose(np.abs(values).max(axis=(0, 1)), 1 / MARGIN, rtol=1e-5)
-    assert np.abs(images).max() <= 1 / MARGIN + 1e-6
+    both = np.concatenate([faces, mirrored(faces)])
+    np.testing.assert_allclose(both.mean(axis=0), to.mean, atol=1e-3)
+    np.testing.assert_allclose(3 * np.maximum(both.std(axis=0), 0.2), to.unit, rtol=1e-2)
+    np.testing.assert_array_equal(to.unit, to.unit[template().mirror])
+    assert 0.2 < images.std() < 0.45
 
 
 def test_the_mean_is_its_own_mirror_image(to, faces):
@@ -51,8 +52,8 @@ def test_a_face_comes_back_as_far_as_its_pixels_tell(to, faces):
     assert back.dtype == np.float32
     off = np.linalg.norm(back - faces, axis=2)
     assert np.median(off) < 0.1  # mm
-    exact = to.mapping.to_vertices(to.mapping.to_image(faces - to.mean)) + to.mean
-    np.testing.assert_allclose(back, exact, atol=1e-3)  # the range divides out
+    halfway = to.to_geometry(to.to_images(faces) / 2)
+    np.testing.assert_allclose(halfway, (to.mean + back) / 2, atol=1e-3)
 
 
 def test_no_difference_is_grey(to):
@@ -88,7 +89,9 @@ def test_channels_mirrored_by_hand():
 def test_a_face_out_of_range_is_named(to, faces):
     far = faces.copy()
     far[4, 100, 2] += 1000
-    with pytest.raises(GeometryRangeError, match=r"face 4 is .* mm from the mean along Z.*in mm\?"):
+    with pytest.raises(
+        GeometryRangeError, match=r"face 4 is .* mm from the mean along Z at vertex 100,.*in mm\?"
+    ):
         to.to_images(far)
 
 

@@ -4,7 +4,7 @@ The paper trains a generator of textures and another of geometries, and finds af
 geometry goes with a texture (Section 7.2). Of both in six channels, the two belong together.
 """
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ N_TEXTURE = 3  # channels of a texture; geometry comes after it
 CHANNELS: dict[Model, int] = {"textures": 3, "geometries": 3, "faces": 6}
 SELDOM = 0.05  # share of the scans
 LARGEST_SMALL = 64  # side of images up to which processors are meant to train
+CLEAN = 3679 / 4963  # of the paper's training scans: the others were damaged
 FIRST = 16  # side of the first level: at the levels below, masks leave nothing of a face
 
 
@@ -39,7 +40,7 @@ def training_images(model: Model, faces: TrainingSet, to: GeometryImages) -> gan
     Raises `UnknownModelError`, `gan.ImageSizeError` where textures do not shrink to R x R,
     `MeshArrayError` and `GeometryRangeError`.
     """
-    _check(model)
+    check_model(model)
     if model == "geometries":
         return gan.Images(to.to_images(faces.geometry))
     textures = shrunk(faces.textures, to.mapping.resolution)
@@ -65,7 +66,7 @@ def configuration(
 
     Raises `UnknownModelError`, and `gan.ConfigError` for numbers that no training can have.
     """
-    _check(model)
+    check_model(model)
     # Few images a step learn most from each; a GPU is as fast with many.
     batch = {16: 16, 1024: 8} if resolution <= LARGEST_SMALL else {1024: 32}
     whole = (tuple(range(CHANNELS[model])),)
@@ -99,6 +100,27 @@ def configuration(
     )
 
 
+def split(faces: TrainingSet, n_test: int) -> tuple[TrainingSet, TrainingSet]:
+    """Scans to train on, and at least `n_test` that are held out with all scans of their subjects.
+
+    The first subjects are held out: they stay the same however many more are scanned.
+    """
+    last = int(np.sort(faces.subjects)[n_test - 1])
+    held_out = faces.subjects <= last
+    return faces.take(~held_out), faces.take(held_out)
+
+
+def clean(faces: TrainingSet, share: float = CLEAN) -> NDArray[np.bool_]:
+    """Which scans (n,) have the least damage in the face: the share that the paper kept.
+
+    The face is where nine scans of ten are valid; scalp and neck are not counted, which scanners
+    hardly ever see.
+    """
+    face = faces.valid.mean(axis=0) > 0.9
+    damaged = 1 - faces.valid[:, face].mean(axis=1)
+    return damaged <= np.quantile(damaged, share)
+
+
 def shrunk(textures: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
     """Textures (n, R, R, 3) by means of their pixels' values to (n, r, r, 3)."""
     if textures.shape[1] == resolution:
@@ -107,9 +129,11 @@ def shrunk(textures: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
     return np.stack([np.rint(block.mean(axis=(1, 3))).astype(np.uint8) for block in blocks])
 
 
-def _check(model: str) -> None:
+def check_model(model: str) -> Model:
+    """Return a model's name. Raises `UnknownModelError` where it is none."""
     if model not in get_args(Model):
         raise UnknownModelError(f"unknown model {model!r}; there are {', '.join(get_args(Model))}")
+    return cast(Model, model)
 
 
 def _valid(valid: NDArray[np.bool_], resolution: int) -> NDArray[np.bool_]:

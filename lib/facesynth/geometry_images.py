@@ -2,8 +2,9 @@
 
 "The same methodology can be used for producing new geometries as well": the universal mapping takes
 a face's coordinates to an image, a GAN learns from such images, and what it makes is taken back.
-Networks make errors in proportion to the range of what they make, so images hold what a face
-differs from a mean face, divided by the largest such difference along each axis and then some.
+A network's errors are the same all over an image, but jaws move by centimetres and eyelids do not.
+So images hold what a face differs from the mean face, in parts of how much faces differ at that
+point along that axis: three standard deviations there are 1.
 
 The paper's augmentation mirrors each of the three coordinates on its own, eight variants in all.
 """
@@ -19,7 +20,9 @@ from facesynth.mesh import MeshArrayError
 from facesynth.population import template
 from facesynth.universal_mapping import UniversalMapping
 
-MARGIN = 1.25  # range of the images, in parts of the training set's: GANs make faces beyond it
+DEVIATIONS = 3.0  # standard deviations from the mean that an image shows as 1
+LEAST = 0.2  # mm, of a standard deviation: a single face differs from nothing
+FARTHEST = 5.0  # in images; where faces are aligned, and in mm, they stay below 3
 AXES = ("X", "Y", "Z")
 
 
@@ -29,43 +32,46 @@ class GeometryRangeError(ValueError):
 
 @dataclass(frozen=True)
 class GeometryImages:
-    """Takes faces to images in [-1, 1] and back.
+    """Takes faces to images, most of them in [-1, 1], and back.
 
     mapping  between vertices and images of R x R pixels
     mean     (m, 3) mm, of faces and their mirror images: it is its own
-    reach    (3,) mm, the difference from the mean that an image shows as 1, along each axis
+    unit     (m, 3) mm, the difference from the mean that an image shows as 1; as symmetric
     """
 
     mapping: UniversalMapping
     mean: NDArray[np.float32]
-    reach: NDArray[np.float32]
+    unit: NDArray[np.float32]
 
     @classmethod
     def fit(cls, mapping: UniversalMapping, geometry: NDArray[np.floating]) -> "GeometryImages":
-        """Measure mean and range of faces (n, m, 3) mm. Raises `MeshArrayError`."""
+        """Measure how faces (n, m, 3) mm and their mirror images vary. Raises `MeshArrayError`."""
         _check_geometry(geometry)
+        mirror = template().mirror
         mean = geometry.mean(axis=0, dtype=np.float64)
-        mean = (mean + mean[template().mirror] * [-1, 1, 1]) / 2
-        largest = np.abs(geometry - mean).max(axis=(0, 1))
-        reach = MARGIN * np.maximum(largest, 1.0)  # mm: a single face differs from nothing
-        return cls(mapping, mean.astype(np.float32), reach.astype(np.float32))
+        mean = (mean + mean[mirror] * [-1, 1, 1]) / 2
+        variance = np.square(geometry - mean).mean(axis=0)
+        deviation = np.sqrt((variance + variance[mirror]) / 2)
+        unit = DEVIATIONS * np.maximum(deviation, LEAST)
+        return cls(mapping, mean.astype(np.float32), unit.astype(np.float32))
 
     def to_images(self, geometry: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Faces (n, m, 3) mm to images (n, R, R, 3) in [-1, 1].
+        """Faces (n, m, 3) mm to images (n, R, R, 3).
 
         Raises `MeshArrayError` for faces that do not fit, and `GeometryRangeError` for those that
-        are outside of the range.
+        are too far from the mean.
         """
         _check_geometry(geometry)
-        values = (geometry - self.mean) / self.reach
+        values = (geometry - self.mean) / self.unit
         beyond = np.abs(values).max(axis=1)  # (n, 3)
-        if beyond.max() > 1:
+        if beyond.max() > FARTHEST:
             face, axis = np.unravel_index(beyond.argmax(), beyond.shape)
-            reach = self.reach[axis]
+            vertex = int(np.abs(values[face, :, axis]).argmax())
+            away = abs(float((geometry[face] - self.mean)[vertex, axis]))
             raise GeometryRangeError(
-                f"face {face} is {beyond[face, axis] * reach:.1f} mm from the mean along "
-                f"{AXES[axis]}, and the images hold {reach:.1f} mm: is it moved onto the template, "
-                "and in mm? If so, fit with it"
+                f"face {face} is {away:.1f} mm from the mean along {AXES[axis]} at vertex {vertex},"
+                f" {DEVIATIONS * beyond[face, axis]:.0f} standard deviations: is it moved onto the "
+                "template, and in mm? If so, fit with it"
             )
         return self.mapping.to_image(values).astype(np.float32)
 
@@ -75,7 +81,7 @@ class GeometryImages:
             raise MeshArrayError(f"images must be (n, R, R, 3), not {images.shape}")
         if not np.isfinite(images).all():
             raise MeshArrayError("images come with NaN or infinite pixels")
-        return (self.mean + self.reach * self.mapping.to_vertices(images)).astype(np.float32)
+        return (self.mean + self.unit * self.mapping.to_vertices(images)).astype(np.float32)
 
 
 EACH = ((0,), (1,), (2,))  # X, Y and Z, mirrored on their own

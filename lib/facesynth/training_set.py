@@ -62,6 +62,10 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.subjects)
 
+    def take(self, rows: NDArray[np.bool_]) -> "TrainingSet":
+        """Return some of the scans, by a mask (n,)."""
+        return TrainingSet(*(getattr(self, field.name)[rows] for field in fields(self)))
+
 
 def build(
     n_subjects: int,
@@ -133,7 +137,7 @@ def load(
         raise TrainingSetError(f"{folder} mixes images of several sizes: build it anew")
     gathered = [[getattr(part, field.name) for part in parts] for field in fields(TrainingSet)]
     whole = TrainingSet(*map(np.concatenate, gathered))
-    return whole if n_subjects is None else _first(whole, n_subjects)
+    return whole if n_subjects is None else whole.take(whole.subjects < n_subjects)
 
 
 def released(n_subjects: int | None = None) -> TrainingSet:
@@ -238,8 +242,3 @@ def _read(path: Path) -> tuple[dict[str, object], TrainingSet]:
         raise TrainingSetError(
             f"{path} is missing or damaged ({error!r}); remove it and build the training set again"
         ) from error
-
-
-def _first(whole: TrainingSet, n_subjects: int) -> TrainingSet:
-    few = whole.subjects < n_subjects
-    return TrainingSet(*(getattr(whole, field.name)[few] for field in fields(TrainingSet)))

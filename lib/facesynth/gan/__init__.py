@@ -12,7 +12,7 @@ from .run_folder import (
     load_generator,
     save_generator,
 )
-from .training import sample, to_uint8, train
+from .training import generate, latents, sample, to_uint8, train
 
 __all__ = [
     "Config",
@@ -30,6 +30,8 @@ __all__ = [
     "Stage",
     "UnfinishedRunError",
     "fastest_precision",
+    "generate",
+    "latents",
     "load_generator",
     "sample",
     "save_generator",

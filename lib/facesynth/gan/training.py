@@ -72,11 +72,21 @@ def train(config: Config, data: Images, out: Path, *, progress: bool = True) -> 
 
 def sample(generator: Generator, n: int, seed: int, batch: int = 64) -> NDArray[np.float32]:
     """Draw images (n, R, R, c), nominally in [-1, 1]."""
-    z = torch.randn(n, generator.latent, generator=torch.Generator().manual_seed(seed))
+    z = latents(generator, n, seed)
+    return np.concatenate([generate(generator, part) for part in z.split(batch)])
+
+
+def latents(generator: Generator, n: int, seed: int) -> Tensor:
+    """Draw latent vectors (n, latent)."""
+    return torch.randn(n, generator.latent, generator=torch.Generator().manual_seed(seed))
+
+
+def generate(generator: Generator, z: Tensor, truncation: float = 1.0) -> NDArray[np.float32]:
+    """Return the images (n, R, R, c), nominally in [-1, 1], of latent vectors (n, latent)."""
     device = next(generator.parameters()).device
     with torch.no_grad():
-        images = [generator(part.to(device)).cpu() for part in z.split(batch)]
-    return torch.cat(images).permute(0, 2, 3, 1).contiguous().numpy()
+        images: Tensor = generator(z.to(device), truncation=truncation).cpu()
+    return images.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -1,0 +1,174 @@
+"""New faces: texture and geometry that belong together, from the released generator of both.
+
+faces = facesynth.synthesize(8, seed=0)
+faces[0].export("face.glb")
+"""
+
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm.auto import tqdm
+
+from facesynth import gan
+from facesynth.atomic import write_text, write_whole
+from facesynth.face_gan import shrunk
+from facesynth.population import template
+from facesynth.released_models import ReleasedModel, released
+from facesynth.rendering import Camera, render
+
+SIZES = (64, 128, 256)  # pixels along the side of a texture
+BATCH = 8  # faces made at a time: more are not faster on a processor, and take memory
+ROUGHNESS = 0.6  # of glTF's material: skin is neither a mirror nor chalk
+MM = 1e-3  # metres, glTF's unit
+VIEW = Camera(yaw=-20)
+
+
+class SynthesisError(ValueError):
+    """Faces that cannot be made."""
+
+
+class CountError(SynthesisError):
+    """A number of faces that is none."""
+
+
+class UnknownSizeError(SynthesisError):
+    """A size that textures do not come in."""
+
+
+class UnknownFormatError(SynthesisError):
+    """A kind of file that faces are not written to."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face in the template's topology.
+
+    vertices  (m, 3) mm, y up, z towards the viewer
+    texture   (R, R, 3) sRGB, over the universal mapping's uv
+    uv        (m, 2) in [0, 1]; the texture's row 0 is at v = 1
+    """
+
+    vertices: NDArray[np.float32]
+    texture: NDArray[np.uint8]
+    uv: NDArray[np.float64]
+
+    @property
+    def faces(self) -> NDArray[np.int64]:
+        """(f, 3) triangles, counter-clockwise from outside: the same for all faces."""
+        return template().faces
+
+    def picture(self, size: int = 512) -> NDArray[np.uint8]:
+        """Render the face from the front, slightly turned: (size, size, 4) sRGB with alpha."""
+        return render(self.vertices, self.faces, self.uv, self.texture, camera=VIEW, size=size)
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write the face, as the file's suffix says.
+
+        .glb  with its texture inside, in metres, as glTF has it: for Blender, browsers, phones
+        .obj  in mm, with its material (.mtl) and texture (.png) beside it, under the same name
+        .png  a picture of it
+
+        Raises `UnknownFormatError`, and `WriteError` where the file cannot be written: then
+        nothing half-written is left.
+        """
+        file = Path(path)
+        writers: dict[str, Callable[[Path], None]] = {
+            ".glb": self._write_glb,
+            ".obj": self._write_obj,
+            ".png": self._write_picture,
+        }
+        if file.suffix.lower() not in writers:
+            raise UnknownFormatError(
+                f"{file}: faces are written as {', '.join(writers)}, not as {file.suffix!r}"
+            )
+        writers[file.suffix.lower()](file)
+
+    def _mesh(self, scale: float, name: str) -> trimesh.Trimesh:
+        material = trimesh.visual.material.PBRMaterial(
+            name=name,
+            baseColorTexture=Image.fromarray(self.texture),
+            metallicFactor=0.0,
+            roughnessFactor=ROUGHNESS,
+        )
+        looks = trimesh.visual.TextureVisuals(uv=self.uv, material=material)
+        return trimesh.Trimesh(scale * self.vertices, self.faces, visual=looks, process=False)
+
+    def _write_glb(self, file: Path) -> None:
+        content = self._mesh(MM, file.stem).export(file_type="glb")
+        write_whole(file, partial(_put, content))
+
+    def _write_obj(self, file: Path) -> None:
+        mesh = self._mesh(1.0, file.stem)
+        mesh.visual.material = mesh.visual.material.to_simple()
+        mesh.visual.material.name = file.stem
+        text, beside = trimesh.exchange.obj.export_obj(
+            mesh, include_texture=True, return_texture=True, mtl_name=f"{file.stem}.mtl"
+        )
+        for name, content in beside.items():
+            write_whole(file.with_name(name), partial(_put, content))
+        write_text(file, text)  # last: where it is there, all that it refers to is there
+
+    def _write_picture(self, file: Path) -> None:
+        content = io.BytesIO()
+        Image.fromarray(self.picture()).save(content, "PNG")
+        write_whole(file, partial(_put, content.getvalue()))
+
+
+def _put(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
+
+
+def synthesize(
+    n: int,
+    seed: int = 0,
+    *,
+    resolution: int = 256,
+    truncation: float = 1.0,
+    progress: bool = False,
+) -> list[Face]:
+    """Make n new faces with the released generator of textures and geometries together.
+
+    seed        the same seed makes the same faces on one machine
+    resolution  pixels along the side of the textures: 64, 128 or 256
+    truncation  in (0, 1]: how far from the average face they may be; less is safer and more alike
+    progress    whether to show a bar
+
+    Raises `CountError`, `UnknownSizeError`, and `WeightsError` where the generator is missing or
+    altered; `SynthesisError` for a truncation that is none.
+    """
+    if n < 1:
+        raise CountError(f"{n} faces cannot be made: ask for 1 or more")
+    if resolution not in SIZES:
+        raise UnknownSizeError(
+            f"textures of {resolution} x {resolution} pixels are not made; "
+            f"there are {', '.join(map(str, SIZES))}"
+        )
+    if not 0 < truncation <= 1:
+        raise SynthesisError(f"truncation must be in (0, 1], not {truncation}")
+    model = released("faces")
+    latents = gan.latents(model.generator, n, seed)
+    bar = tqdm(total=n, unit=" faces", desc="synthesizing", disable=not progress)
+    made: list[Face] = []
+    with bar:
+        for some in latents.split(BATCH):
+            made += _faces(model, gan.generate(model.generator, some, truncation), resolution)
+            bar.update(len(some))
+    return made
+
+
+def _faces(model: ReleasedModel, images: NDArray[np.float32], resolution: int) -> list[Face]:
+    assert model.geometries is not None
+    uv = model.geometries.mapping.uv
+    textures = shrunk(model.textures(images), resolution)
+    return [
+        Face(v, texture, uv) for v, texture in zip(model.geometry(images), textures, strict=True)
+    ]
