@@ -106,8 +106,13 @@ def released(model: Model) -> ReleasedModel:
     Raises `UnknownModelError`, and `WeightsError` where it is missing or altered.
     """
     check_model(model)
-    with resources.as_file(resources.files("facesynth") / FOLDER) as folder:
-        return load(folder / f"{model}.safetensors")
+    return load(folder() / f"{model}.safetensors")
+
+
+def folder() -> Path:
+    """Where the package keeps its generators, with their cards."""
+    with resources.as_file(resources.files("facesynth") / FOLDER) as path:
+        return path
 
 
 _AGAIN = "get it again: by `git checkout`, or by installing the package anew"

@@ -165,6 +165,23 @@ def synthesize(
     return made
 
 
+def write(
+    folder: Path, n: int, seed: int = 0, *, resolution: int = 256, truncation: float = 1.0
+) -> list[str]:
+    """Make faces as `synthesize` does, and write each as GLB, OBJ and picture; return their names.
+
+    What is written is whole, and an error leaves what was written before it. Raises what
+    `synthesize` does, before anything is written, and `WriteError`.
+    """
+    made = synthesize(n, seed, resolution=resolution, truncation=truncation, progress=True)
+    names = [f"face-{seed}-{k:04d}" for k in range(n)]
+    for name, face in zip(tqdm(names, unit=" faces", desc="writing"), made, strict=True):
+        face.export(folder / f"{name}.glb")
+        face.export(folder / f"{name}.obj")
+        face.export(folder / f"{name}-picture.png")
+    return names
+
+
 def _faces(model: ReleasedModel, images: NDArray[np.float32], resolution: int) -> list[Face]:
     assert model.geometries is not None
     uv = model.geometries.mapping.uv
