@@ -2,6 +2,7 @@
 # make test    the environment, format, lint, types and tests
 # make experiments   the whole experiment on corrupted data, hours; goes on where it was stopped
 # make faces   the training set of scanned faces, data/faces: over an hour; goes on where it was stopped
+# make face-gans   the generators of faces, data/weights: minutes on a GPU, days elsewhere
 # make bench   every benchmark;  make lint;  make chapters (after editing book/NN_name.md);  make clean
 
 PRESET ?= standard
@@ -15,7 +16,7 @@ export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export VECLIB_MAXIMUM_THREADS := 1
 
-.PHONY: book chapters test lint bench experiments faces clean environment
+.PHONY: book chapters test lint bench experiments faces face-gans clean environment
 
 book: environment
 	@$(BIN)/python book/build.py --preset $(PRESET) --seed $(SEED)
@@ -43,6 +44,9 @@ experiments: environment
 
 faces: environment
 	@$(BIN)/facesynth training-set
+
+face-gans: environment
+	@$(BIN)/facesynth face-gans
 
 clean:
 	rm -rf build

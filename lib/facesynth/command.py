@@ -40,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_dataset(commands)
     _add_training_set(commands)
     _add_experiments(commands)
+    _add_face_gans(commands)
+    _add_synthesize(commands)
     return parser
 
 
@@ -157,4 +159,94 @@ def _experiments(options: argparse.Namespace) -> int:
         print(f"facesynth: {error}", file=sys.stderr)
         return 1
     print(f"written: {options.results}")
+    return 0
+
+
+def _add_face_gans(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "face-gans",
+        help="train and release the generators of faces (Sections 7.1 and 8)",
+        description="Train each model on the training set, measure it, and write its weights and "
+        "its card. Meant for a GPU. A run that was stopped goes on where it was.",
+    )
+    command.add_argument(
+        "--models", nargs="*", default=["textures", "geometries", "faces"], metavar="MODEL"
+    )
+    command.add_argument(
+        "--faces", type=Path, default=Path("data/faces"), help="folder of the training set"
+    )
+    command.add_argument(
+        "--runs", type=Path, default=Path("build/face_gans"), help="folder of the runs"
+    )
+    command.add_argument(
+        "--weights", type=Path, default=Path("data/weights"), help="folder of what is released"
+    )
+    command.add_argument(
+        "--compare",
+        action="store_true",
+        help="train small generators on all scans and on clean ones alone, too: hours on 2 cores",
+    )
+    _add_jobs(command)
+    command.set_defaults(run=_face_gans)
+
+
+def _face_gans(options: argparse.Namespace) -> int:
+    from facesynth import face_gan, face_gan_release, gan  # PyTorch takes seconds
+
+    try:
+        for model in options.models:
+            face_gan.check_model(model)
+        faces = training_set.load(options.faces)
+        for model in options.models:
+            face_gan_release.train(model, faces, options.runs, options.weights)
+            print(f"written: {options.weights / model}.safetensors and its card")
+        if options.compare:
+            face_gan_release.compare(faces, options.runs, options.weights, n_jobs=options.jobs)
+            print(f"written: {options.weights / face_gan_release.COMPARISON}")
+    except (face_gan.UnknownModelError, gan.OtherRunError, gan.DamagedFileError) as error:
+        print(f"facesynth: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _add_synthesize(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "synthesize",
+        help="make new faces, to be opened in Blender or a browser",
+        description="Make faces with the released generator: of each a .glb with its texture "
+        "inside, an .obj with its .mtl and .png beside it, and a picture.",
+    )
+    command.add_argument("--count", type=int, default=8, help="of faces (default: 8)")
+    command.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    command.add_argument(
+        "--resolution",
+        type=int,
+        help="of the textures, in pixels (default: the generator's; or half, or a quarter of it)",
+    )
+    command.add_argument(
+        "--truncation",
+        type=float,
+        default=1.0,
+        help="in (0, 1]: less is closer to the average face (default: 1)",
+    )
+    command.add_argument("--out", type=Path, required=True, help="folder, made if need be")
+    command.set_defaults(run=_synthesize)
+
+
+def _synthesize(options: argparse.Namespace) -> int:
+    from facesynth import synthesis  # PyTorch takes seconds
+    from facesynth.released_models import WeightsError
+
+    try:
+        names = synthesis.write(
+            options.out,
+            options.count,
+            options.seed,
+            resolution=options.resolution,
+            truncation=options.truncation,
+        )
+    except (synthesis.SynthesisError, WeightsError) as error:
+        print(f"facesynth: {error}", file=sys.stderr)
+        return 1
+    print(f"written: {len(names)} faces, {names[0]} to {names[-1]}, in {options.out}")
     return 0

@@ -67,8 +67,8 @@ def configuration(
     Raises `UnknownModelError`, and `gan.ConfigError` for numbers that no training can have.
     """
     check_model(model)
-    # Few images a step learn most from each; a GPU is as fast with many.
-    batch = {16: 16, 1024: 8} if resolution <= LARGEST_SMALL else {1024: 32}
+    # Few images a step learn most from each; a GPU is as fast with a few more.
+    batch = {16: 16, 1024: 8} if resolution <= LARGEST_SMALL else {1024: 16}
     whole = (tuple(range(CHANNELS[model])),)
     return gan.Config(
         resolution=resolution,

@@ -18,9 +18,9 @@ Scores = dict[str, dict[int, float]]
 Images = NDArray[np.uint8] | NDArray[np.floating]
 
 
-def as_scanned(images: NDArray[np.uint8], masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def as_scanned(images: Images, masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Fill textures (n, R, R, 3) where masks (n, R, R) hide them, as `canonical_texture` does."""
-    filled = np.empty_like(images)
+    filled = np.empty(images.shape, np.uint8)
     for row, image, mask in zip(filled, images, masks, strict=True):
         row[...] = np.rint(np.clip(fill(image.astype(np.float32), mask), 0, 255))
     return filled

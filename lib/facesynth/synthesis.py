@@ -25,7 +25,7 @@ from facesynth.population import template
 from facesynth.released_models import ReleasedModel, released
 from facesynth.rendering import Camera, render
 
-SIZES = (64, 128, 256)  # pixels along the side of a texture
+HALVINGS = 2  # textures come in the generator's size, half and a quarter of it
 BATCH = 8  # faces made at a time: more are not faster on a processor, and take memory
 ROUGHNESS = 0.6  # of glTF's material: skin is neither a mirror nor chalk
 MM = 1e-3  # metres, glTF's unit
@@ -131,14 +131,15 @@ def synthesize(
     n: int,
     seed: int = 0,
     *,
-    resolution: int = 256,
+    resolution: int | None = None,
     truncation: float = 1.0,
     progress: bool = False,
 ) -> list[Face]:
     """Make n new faces with the released generator of textures and geometries together.
 
     seed        the same seed makes the same faces on one machine
-    resolution  pixels along the side of the textures: 64, 128 or 256
+    resolution  pixels along the side of the textures: as many as the generator makes, by default,
+                or half, or a quarter of them
     truncation  in (0, 1]: how far from the average face they may be; less is safer and more alike
     progress    whether to show a bar
 
@@ -147,14 +148,16 @@ def synthesize(
     """
     if n < 1:
         raise CountError(f"{n} faces cannot be made: ask for 1 or more")
-    if resolution not in SIZES:
-        raise UnknownSizeError(
-            f"textures of {resolution} x {resolution} pixels are not made; "
-            f"there are {', '.join(map(str, SIZES))}"
-        )
     if not 0 < truncation <= 1:
         raise SynthesisError(f"truncation must be in (0, 1], not {truncation}")
     model = released("faces")
+    sizes = [model.config.resolution >> k for k in range(HALVINGS + 1)]
+    resolution = sizes[0] if resolution is None else resolution
+    if resolution not in sizes:
+        raise UnknownSizeError(
+            f"textures of {resolution} x {resolution} pixels are not made; "
+            f"there are {', '.join(map(str, sizes))}"
+        )
     latents = gan.latents(model.generator, n, seed)
     bar = tqdm(total=n, unit=" faces", desc="synthesizing", disable=not progress)
     made: list[Face] = []
@@ -166,7 +169,7 @@ def synthesize(
 
 
 def write(
-    folder: Path, n: int, seed: int = 0, *, resolution: int = 256, truncation: float = 1.0
+    folder: Path, n: int, seed: int = 0, *, resolution: int | None = None, truncation: float = 1.0
 ) -> list[str]:
     """Make faces as `synthesize` does, and write each as GLB, OBJ and picture; return their names.
 

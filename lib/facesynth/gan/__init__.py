@@ -1,7 +1,7 @@
 """A progressively growing GAN (Section 4), for images of any number of channels, with masks."""
 
 from .config import Config, ConfigError, Stage
-from .images import Images, ImagesError, ImageSizeError, MaskError, NoImagesError
+from .images import Images, ImagesError, ImageSizeError, MaskError, NoImagesError, Pixels
 from .machine import fastest_precision
 from .networks import Discriminator, Generator
 from .run_folder import (
@@ -26,6 +26,7 @@ __all__ = [
     "MaskError",
     "NoImagesError",
     "OtherRunError",
+    "Pixels",
     "RunFolder",
     "Stage",
     "UnfinishedRunError",

@@ -1,0 +1,250 @@
+"""Training the generators that are released, from the first scan to the card.
+
+    facesynth face-gans             (or `make face-gans`)
+
+trains each model into a folder of its own, goes on where it was stopped, and writes to the folder
+of weights: the generator, its log, what it made on the way, and a card that says what it was made
+of, how, on what, and how good it is.
+"""
+
+import csv
+import importlib.metadata
+import io
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from facesynth import face_gan, gan, released_models
+from facesynth.atomic import write_text, write_whole
+from facesynth.evaluation import sliced_wasserstein
+from facesynth.face_gan import Model
+from facesynth.face_gan_scores import as_scanned, scores
+from facesynth.geometry_images import GeometryImages
+from facesynth.population import template
+from facesynth.training_set import TrainingSet
+from facesynth.universal_mapping import UniversalMapping
+
+N_TEST = 120  # scans held out
+SHOWN = 4  # samples of each grid that are kept
+
+
+@dataclass(frozen=True)
+class Length:
+    """How large a released model is, and for how long it is trained."""
+
+    resolution: int
+    channels: int
+    n_shown: int
+
+
+LENGTHS: dict[Model, Length] = {
+    "textures": Length(256, 192, 96_000),
+    "geometries": Length(128, 192, 96_000),
+    "faces": Length(128, 192, 96_000),
+}
+COMPARISON = "all_or_clean.json"
+COMPARED = Length(64, 64, 14_000)
+SEEDS = 6  # trainings of each arm
+DRAWS = 8  # sets of generated images, over whose distances is averaged
+LIMITS = (
+    "Learned from drawn faces that a virtual scanner saw, not from people: see data/README.md and "
+    "the book's chapters 01 and 03. Eyes and the slit between the lips are seldom valid in scans "
+    "and were learned as they were filled. Not for deciding anything about anybody."
+)
+
+
+def train(
+    model: Model, faces: TrainingSet, runs: Path, folder: Path, *, progress: bool = True
+) -> dict[str, Any]:
+    """Train a model as `LENGTHS` says, and release it into a folder; return its card.
+
+    faces  the whole training set; of which `N_TEST` scans are held out
+    runs   where the run's folder is, or goes on
+
+    Raises what `gan.train` does, and `WriteError`.
+    """
+    length = LENGTHS[face_gan.check_model(model)]
+    training, _ = face_gan.split(faces, N_TEST)
+    to = GeometryImages.fit(UniversalMapping(template(), length.resolution), training.geometry)
+    config = face_gan.configuration(
+        model, length.resolution, channels=length.channels, n_shown=length.n_shown
+    )
+    data = face_gan.training_images(model, training, to)
+    run = gan.train(config, data, runs / model, progress=progress)
+    return release(model, run, training, to, folder)
+
+
+def release(
+    model: Model, run: gan.RunFolder, training: TrainingSet, to: GeometryImages, folder: Path
+) -> dict[str, Any]:
+    """Write a finished run's generator, log, samples and card into a folder; return the card."""
+    released_models.save(folder / f"{model}.safetensors", model, run, to)
+    made = released_models.load(folder / f"{model}.safetensors")
+    write_text(folder / f"{model}.csv", (run.path / "log.csv").read_text(encoding="utf-8"))
+    strip = _strip(run)
+    write_whole(folder / f"{model}.webp", lambda file: file.write(strip))
+    card = {
+        "model": model,
+        "facesynth": importlib.metadata.version("facesynth"),
+        "data": {
+            "subjects": len(np.unique(training.subjects)),
+            "scans": len(training),
+            "held out": f"subjects 0 to {training.subjects.min() - 1}",
+            "seed": 0,
+        },
+        "images shown": run.config.images,
+        "seconds": round(float(run.log()["seconds"][-1])),
+        **run.made_by,
+        "parameters": sum(p.numel() for p in made.generator.parameters()),
+        "chosen": "the moving average at the end of the schedule; no other was looked at",
+        "sliced Wasserstein distances x 1000": score(made, training, to),
+        "limits": LIMITS,
+        "samples after": sorted(run.samples()),
+        "configuration": json.loads(run.config.to_json()),
+    }
+    write_text(folder / f"{model}.json", json.dumps(card, indent=1) + "\n")
+    return card
+
+
+def score(
+    made: released_models.ReleasedModel, scans: TrainingSet, to: GeometryImages
+) -> dict[str, Any]:
+    """Sliced Wasserstein distances of what a model makes to scans, part by part."""
+    n = len(scans) // 2
+    images = gan.sample(made.generator, n, seed=1, batch=8)
+    side = made.config.resolution
+    found: dict[str, Any] = {"n": n}
+    if made.model != "geometries":
+        data = face_gan.training_images("textures", scans, to)
+        assert isinstance(data.pixels, np.ndarray)
+        found["textures"] = scores(data.pixels, made.textures(images), data.masks)
+    if made.model != "textures":
+        assert made.geometries is not None
+        real = made.geometries.to_images(scans.geometry)
+        found["geometries"] = scores(real, images[..., -3:])
+    assert side == to.mapping.resolution
+    return found
+
+
+def compare(
+    faces: TrainingSet, runs: Path, folder: Path, *, n_jobs: int = -1, length: Length = COMPARED
+) -> dict[str, Any]:
+    """Train generators of textures on all scans with masks, and on the clean ones alone.
+
+    Both are measured by their distance to clean scans of subjects that were held out. Returns what
+    is written into `folder`. A run that was stopped goes on. Raises what `gan.train` does.
+    """
+    training, test = face_gan.split(faces, N_TEST)
+    arms = {"masked": training, "clean": training.take(face_gan.clean(training))}
+    to = GeometryImages.fit(UniversalMapping(template(), length.resolution), training.geometry)
+    images = {
+        arm: face_gan.training_images("textures", scans, to) for arm, scans in arms.items()
+    } | {"held out": face_gan.training_images("textures", test.take(face_gan.clean(test)), to)}
+    jobs = [(arm, seed) for seed in range(SEEDS) for arm in arms]
+    done = joblib.Parallel(n_jobs, return_as="generator")(
+        joblib.delayed(_compared)(images, arm, seed, length, runs) for arm, seed in jobs
+    )
+    rows = list(tqdm(done, total=len(jobs), unit=" GANs"))
+    found = {
+        "scans": {arm: len(scans) for arm, scans in arms.items()},
+        "n held out": len(images["held out"]),
+        "resolution": length.resolution,
+        "real": _to_held_out(images, None, 0)["mean"],
+        "runs": rows,
+    }
+    write_text(folder / COMPARISON, json.dumps(found, indent=1) + "\n")
+    return found
+
+
+def _compared(
+    images: dict[str, gan.Images], arm: str, seed: int, length: Length, runs: Path
+) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    config = face_gan.configuration(
+        "textures", length.resolution, channels=length.channels, n_shown=length.n_shown, seed=seed
+    )
+    run = gan.train(config, images[arm], runs / f"{arm}-{seed}", progress=False)
+    made = gan.to_uint8(gan.sample(run.generator(), DRAWS * len(images["held out"]), seed=1))
+    return {
+        "arm": arm,
+        "seed": seed,
+        "to clean scans held out": _to_held_out(images, made, seed),
+        "images shown": config.images,
+        **run.made_by,
+    }
+
+
+def _to_held_out(
+    images: dict[str, gan.Images], made: NDArray[np.uint8] | None, seed: int
+) -> dict[str, float]:
+    """Distances of draws of images to the clean scans held out, by level, and their mean.
+
+    made  generated images, which get the masks of clean training scans; None: these scans
+    """
+    held_out, clean = images["held out"], images["clean"]
+    assert held_out.masks is not None
+    assert clean.masks is not None
+    reference = as_scanned(held_out.pixels[np.arange(len(held_out))], held_out.masks)
+    rng, rows = np.random.default_rng(seed), []
+    for draw in range(DRAWS):
+        scans = rng.choice(len(clean), len(reference), replace=False)
+        drawn = clean.pixels[scans] if made is None else made[draw::DRAWS][: len(reference)]
+        filled = as_scanned(drawn, clean.masks[scans])
+        rows.append(sliced_wasserstein(reference, filled, seed))
+    found = {str(level): statistics.fmean(row[level] for row in rows) for level in rows[0]}
+    return found | {"mean": statistics.fmean(found.values())}
+
+
+def card(model: Model) -> dict[str, Any]:
+    """The card of a model that comes with the package. Raises `UnknownModelError`."""
+    path = released_models.folder() / f"{face_gan.check_model(model)}.json"
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def log(model: Model) -> dict[str, NDArray[np.float64]]:
+    """The training log of a model that comes with the package, by column."""
+    path = released_models.folder() / f"{face_gan.check_model(model)}.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {key: np.array([float(row[key]) for row in rows]) for key in rows[0]}
+
+
+def growth(model: Model) -> NDArray[np.uint8]:
+    """What some latent vectors made during training: (times, samples, R, R, 3)."""
+    with (released_models.folder() / f"{face_gan.check_model(model)}.webp").open("rb") as file:
+        strip = np.asarray(Image.open(file).convert("RGB"))
+    side = strip.shape[1] // SHOWN
+    grid = strip.reshape(-1, side, SHOWN, side, 3)
+    return grid.transpose(0, 2, 1, 3, 4)
+
+
+def comparison() -> dict[str, Any]:
+    """What was measured of generators trained on all scans, and on the clean ones alone."""
+    path = released_models.folder() / COMPARISON
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _strip(run: gan.RunFolder) -> bytes:
+    """The first samples of all grids, a row for each grid, as a WebP image."""
+    side = run.config.resolution + 2  # torchvision puts lines between samples
+    rows = []
+    for _, path in sorted(run.samples().items()):
+        with Image.open(path) as grid:
+            pixels = np.asarray(grid.convert("RGB"))
+        rows.append(
+            np.concatenate(
+                [pixels[2:side, 2 + k * side : (k + 1) * side] for k in range(SHOWN)], axis=1
+            )
+        )
+    content = io.BytesIO()
+    Image.fromarray(np.concatenate(rows)).save(content, "WEBP", quality=90, method=6)
+    return content.getvalue()
