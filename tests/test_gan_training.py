@@ -250,6 +250,8 @@ def test_json_gives_the_configuration_back():
         ({"mirrored": ((0,), (1, 2)), "masks": "paired"}, "mirrored as a whole, or not at all"),
         ({"masked_channels": 4}, "cannot hide 4 of 3 channels"),
         ({"masked_channels": 0}, "cannot hide 0 of 3"),
+        ({"move": 1.0}, r"move must be in \[0, 1\), not 1.0"),
+        ({"retone": -0.1}, r"retone must be in \[0, 1\), not -0.1"),
     ],
 )
 def test_a_setting_that_no_run_can_have_is_named(setting, message):
@@ -677,6 +679,36 @@ def test_channels_are_mirrored_on_their_own_and_change_their_sign(monkeypatch, t
         )
         turned.append(found)
     assert set(turned) == set(variants)
+
+
+def test_real_and_fake_images_are_moved_with_their_masks(monkeypatch, tmp_path):
+    seen = Seen(monkeypatch)
+    whole = np.ones((12, 8, 8), bool)
+    config = replace(PLAIN, masks="paired", mirrored=(), move=0.4, first_resolution=8)
+    run(config, Images(faces().pixels, whole), tmp_path)
+    moved = 0
+    for real, fake in zip(seen.batches[0::3], seen.batches[1::3], strict=True):
+        assert torch.equal(real[:, 3], fake[:, 3])
+        for images in (real, fake):
+            empty = images[:, 3] == 0  # what an image was moved away from
+            assert (images[:, :3].abs().sum(1)[empty] == 0).all()
+        moved += (real[:, 3] == 0).any(2).any(1).sum().item()
+    assert moved > len(seen.batches)
+
+
+def test_retoned_images_are_so_alike_for_both(monkeypatch, tmp_path):
+    seen, data = Seen(monkeypatch), faces(masks=False)
+    config = replace(PLAIN, mirrored=(), retone=0.3, first_resolution=8)
+    run(config, data, tmp_path)
+    known = torch.from_numpy(data.pixels).permute(0, 3, 1, 2) / 127.5 - 1
+    for image in torch.cat(seen.batches[0::3])[:8]:
+        fits = []
+        for x in known:  # a common contrast and an offset of each channel
+            a, b = x.flatten(1), image.flatten(1)
+            a0, b0 = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
+            slope = (a0 * b0).sum() / (a0 * a0).sum()
+            fits.append((b0 - slope * a0).abs().max().item())
+        assert min(fits) < 1e-5
 
 
 @pytest.mark.parametrize("masks", ["paired", "independent"])

@@ -59,6 +59,8 @@ class Config:
     average_images: float = 10_000  # half-life of the generator's moving average
     mirrored: tuple[tuple[int, ...], ...] = ()  # channels turned together, half of the time
     negated: tuple[int, ...] = ()  # channels that change their sign when they are turned
+    move: float = 0.0  # show images moved by up to this part of their side: see `augmentation`
+    retone: float = 0.0  # and their tones changed by up to this much
     precision: str = "32-true"
     seed: int = 0
 
@@ -76,6 +78,9 @@ class Config:
         for name in POSITIVE:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be more than 0, not {getattr(self, name)}")
+        for name in ("move", "retone"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be in [0, 1), not {getattr(self, name)}")
         for name in ("fade_images", "stable_images", "decay_images", "penalty", "seed"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} must not be below 0, but is {getattr(self, name)}")
