@@ -93,7 +93,8 @@ def configuration(
         average_images=n_shown / 12,
         mirrored=EACH if model == "geometries" else whole,
         negated={"textures": (), "geometries": NEGATED, "faces": (N_TEXTURE,)}[model],
-        precision=gan.fastest_precision(),
+        # Coordinates need more digits than bfloat16 has.
+        precision="32-true" if model == "geometries" else gan.fastest_precision(),
         seed=seed,
         checkpoint_images=max(1, n_shown // 2),
         sample_images=max(1, n_shown // 3),

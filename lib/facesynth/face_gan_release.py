@@ -47,9 +47,9 @@ class Length:
 
 
 LENGTHS: dict[Model, Length] = {
-    "textures": Length(256, 192, 96_000),
-    "geometries": Length(128, 192, 96_000),
-    "faces": Length(128, 192, 96_000),
+    "textures": Length(64, 64, 54_000),
+    "geometries": Length(128, 256, 60_000),
+    "faces": Length(128, 256, 108_000),
 }
 COMPARISON = "all_or_clean.json"
 COMPARED = Length(64, 64, 14_000)

@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from facesynth import gan
 from facesynth.atomic import write_text, write_whole
 from facesynth.face_gan import shrunk
+from facesynth.mesh import vertex_normals
 from facesynth.population import template
 from facesynth.released_models import ReleasedModel, released
 from facesynth.rendering import Camera, render
@@ -100,10 +101,16 @@ class Face:
             roughnessFactor=ROUGHNESS,
         )
         looks = trimesh.visual.TextureVisuals(uv=self.uv, material=material)
-        return trimesh.Trimesh(scale * self.vertices, self.faces, visual=looks, process=False)
+        return trimesh.Trimesh(
+            scale * self.vertices,
+            self.faces,
+            vertex_normals=vertex_normals(self.vertices, self.faces),
+            visual=looks,
+            process=False,
+        )
 
     def _write_glb(self, file: Path) -> None:
-        content = self._mesh(MM, file.stem).export(file_type="glb")
+        content = self._mesh(MM, file.stem).export(file_type="glb", include_normals=True)
         write_whole(file, partial(_put, content))
 
     def _write_obj(self, file: Path) -> None:

@@ -93,23 +93,23 @@ class Generator(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(
-        self,
-        z: Tensor,
-        resolution: int | None = None,
-        alpha: float | Tensor = 1.0,
-        truncation: float = 1.0,
+        self, z: Tensor, resolution: int | None = None, alpha: float | Tensor = 1.0
     ) -> Tensor:
-        """Map latent vectors (b, latent) to images (b, channels, r, r), nominally in [-1, 1].
+        """Map latent vectors (b, latent) to images (b, channels, r, r), nominally in [-1, 1]."""
+        return self.synthesis(self.embed(z), resolution, alpha)
 
-        A truncation below 1 brings what the first layer makes of them closer to its mean.
-        """
+    def embed(self, z: Tensor) -> Tensor:
+        """Map latent vectors (b, latent) to the first feature maps (b, c, 4, 4)."""
+        x = self.dense(pixel_norm(z)).unflatten(1, (-1, SMALLEST, SMALLEST))
+        x = x.contiguous(memory_format=torch.channels_last)
+        return pixel_norm(rectified(x))
+
+    def synthesis(
+        self, x: Tensor, resolution: int | None = None, alpha: float | Tensor = 1.0
+    ) -> Tensor:
+        """Map the first feature maps to images."""
         resolution = self.resolution if resolution is None else resolution
         check_level(resolution, self.resolution)
-        x = self.dense(truncation * pixel_norm(z)).unflatten(
-            1, (-1, SMALLEST, SMALLEST)
-        )  # (b, c, 4, 4)
-        x = x.contiguous(memory_format=torch.channels_last)
-        x = pixel_norm(rectified(x))
         x = below = pixel_norm(rectified(self.first(x)))
         for r in levels(resolution)[1:]:
             below = x

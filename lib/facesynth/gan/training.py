@@ -38,6 +38,7 @@ from .run_folder import (
 )
 
 N_GRID = 64  # samples in a grid
+N_MEAN = 1000  # latent vectors, whose mean a truncation is towards
 TERMS = ("discriminator_loss", "penalty", "generator_loss")  # in the log
 
 
@@ -83,10 +84,17 @@ def latents(generator: Generator, n: int, seed: int) -> Tensor:
 
 
 def generate(generator: Generator, z: Tensor, truncation: float = 1.0) -> NDArray[np.float32]:
-    """Return the images (n, R, R, c), nominally in [-1, 1], of latent vectors (n, latent)."""
+    """Return the images (n, R, R, c), nominally in [-1, 1], of latent vectors (n, latent).
+
+    A truncation below 1 brings the first feature maps closer to their mean, and 0 onto it.
+    """
     device = next(generator.parameters()).device
     with torch.no_grad():
-        images: Tensor = generator(z.to(device), truncation=truncation).cpu()
+        x = generator.embed(z.to(device))
+        if truncation < 1:
+            mean = generator.embed(latents(generator, N_MEAN, 0).to(device)).mean(0, keepdim=True)
+            x = torch.lerp(mean, x, truncation)
+        images: Tensor = generator.synthesis(x).cpu()
     return images.permute(0, 2, 3, 1).contiguous().numpy()
 
 
