@@ -217,7 +217,7 @@ def test_json_gives_the_configuration_back():
     ("setting", "message"),
     [
         ({"loss": "hinge"}, "unknown loss 'hinge'; there are wgan-gp, non-saturating, relativ"),
-        ({"masks": "some"}, "unknown masks 'some'; there are none, paired, independent"),
+        ({"masks": "some"}, "unknown masks 'some'; there are none, paired, borrowed, independent"),
         ({"precision": "16-true"}, "unknown precision '16-true'; there are 32-true, bf16-mixed"),
         ({"resolution": 12}, "power of two from 4, not 12"),
         ({"resolution": 2}, "power of two from 4, not 2"),
@@ -632,6 +632,23 @@ def test_real_and_fake_images_have_the_same_masks(monkeypatch, tmp_path):
             assert (right == 1 - left[0, 0]).all()
             sides.add(float(left[0, 0]))
     assert sides == {0.0, 1.0}  # mirrored, or not
+
+
+def test_borrowed_masks_are_of_other_images_and_the_same_for_real_and_fake(monkeypatch, tmp_path):
+    seen, data = Seen(monkeypatch), faces(masks=False)
+    valid = np.ones((12, 8, 8), bool)  # each image hides the pixel of its own number
+    valid.reshape(12, -1)[np.arange(12), np.arange(12)] = False
+    config = replace(PLAIN, masks="borrowed", mirrored=(), first_resolution=8)
+    run(config, Images(data.pixels, valid), tmp_path)
+    known = torch.from_numpy(data.pixels).permute(0, 3, 1, 2) / 127.5 - 1
+    own = 0
+    for real, fake in zip(seen.batches[0::3], seen.batches[1::3], strict=True):
+        assert torch.equal(real[:, 3], fake[:, 3])
+        for image, mask in zip(real[:, :3], real[:, 3], strict=True):
+            (hidden,) = torch.nonzero(mask.flatten() == 0).flatten().tolist()
+            shown = (((known - image) * mask).abs().amax((1, 2, 3)) < 1e-6).nonzero().flatten()
+            own += hidden == shown.item()
+    assert own < 0.3 * 4 * len(seen.batches) / 3  # by chance one of twelve
 
 
 def test_masks_of_other_images_are_mirrored_as_often(monkeypatch, tmp_path):

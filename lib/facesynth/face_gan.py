@@ -73,7 +73,10 @@ def configuration(
     return gan.Config(
         resolution=resolution,
         channels=CHANNELS[model],
-        masks="none" if model == "geometries" else "paired",
+        # A scan's own mask follows its hair and brows: a discriminator that is told it knows what
+        # belongs there, which no generator can, and wins. Masks of other scans tell nothing, and
+        # keep it from learning scans by heart.
+        masks="none" if model == "geometries" else "borrowed",
         masked_channels=None if model == "geometries" else N_TEXTURE,
         latent=channels,
         capacity=max(8, resolution // 8) * channels,

@@ -8,7 +8,13 @@ from typing import Any
 from .losses import LOSSES
 from .networks import SMALLEST, Discriminator, Generator, levels
 
-MASKS = ("none", "paired", "independent")
+MASKS = (
+    "none",
+    "paired",  # Section 6: real and generated images get the masks of the real ones
+    "borrowed",  # both get masks of other real images, drawn anew each time
+    "independent",  # Bora et al. 2018: real images keep theirs, generated ones get others', untold
+)
+TOLD = ("paired", "borrowed")  # in which the discriminator sees the masks
 PRECISIONS = ("32-true", "bf16-mixed")
 POSITIVE = (
     *("channels", "latent", "capacity", "max_channels", "penalty_every", "last_images", "group"),
@@ -35,7 +41,7 @@ class Config:
 
     resolution: int  # side of the images, a power of two
     channels: int = 3  # of an image
-    masks: str = "none"  # what hides parts of images from the discriminator: see `training`
+    masks: str = "none"  # what hides parts of images from the discriminator: see `MASKS`
     masked_channels: int | None = None  # that masks hide, the first so many; None: all
 
     latent: int = 512  # length of the latent vectors
@@ -149,7 +155,7 @@ class Config:
     @property
     def seen_channels(self) -> int:
         """Channels that the discriminator sees: those of the image, and the mask that is told."""
-        return self.channels + (self.masks == "paired")
+        return self.channels + (self.masks in TOLD)
 
     def generator(self) -> Generator:
         """A new generator."""

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from facesynth.corrupted_data import apply_mask, hide
 
 from .augmentation import Augmentation, move, retone
-from .config import Config, ConfigError, Stage
+from .config import TOLD, Config, ConfigError, Stage
 from .images import Images, send
 from .losses import LOSSES, Critic
 from .machine import made_by, start
@@ -285,14 +285,15 @@ class _Training:
 
         def real(images: Tensor) -> Tensor:
             images = shown(images)
-            if self.config.masks == "paired":  # Section 6: the same masks for both
-                return self.discriminator(apply_mask(images, masks, hidden), alpha)
+            if self.config.masks in TOLD:
+                told = others if self.config.masks == "borrowed" else masks
+                return self.discriminator(apply_mask(images, told, hidden), alpha)
             if self.config.masks == "independent":
                 return self.discriminator(hide(images, masks, hidden), alpha)
             return self.discriminator(images, alpha)
 
         def fake(images: Tensor) -> Tensor:
-            if self.config.masks == "independent":  # Bora et al. 2018
+            if self.config.masks == "independent":
                 return self.discriminator(hide(shown(images), others, hidden), alpha)
             return real(images)
 
@@ -304,7 +305,7 @@ class _Training:
         index = self._share(_order(config.seed, len(self.data), self.shown, stage.batch))
         images, masks = self.data.batch(index, stage.resolution, stage.alpha, device)
         others = masks
-        if config.masks == "independent":
+        if config.masks in ("independent", "borrowed"):
             other = self._share(_order(config.seed + 1, len(self.data), self.shown, stage.batch))
             _, others = self.data.batch(other, stage.resolution, stage.alpha, device)
         if config.mirrored:
