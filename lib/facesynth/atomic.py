@@ -29,6 +29,11 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
             beside.unlink(missing_ok=True)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes, as `write_whole` does."""
+    write_whole(path, lambda file: file.write(content))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write text in UTF-8, as `write_whole` does."""
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())

@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
@@ -13,7 +14,20 @@ from facesynth.population.sampling import CacheError
 from facesynth.scanning.files import Unit
 
 STOPPED = 130  # a shell's status for a command that Ctrl-C ended
-NAMED = (dataset.DatasetError, training_set.TrainingSetError, WriteError, CacheError, MeshError)
+
+
+class CommandError(Exception):
+    """What a command that imports PyTorch says is wrong."""
+
+
+NAMED = (
+    CommandError,
+    dataset.DatasetError,
+    training_set.TrainingSetError,
+    WriteError,
+    CacheError,
+    MeshError,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("facesynth: stopped; the same command goes on from here", file=sys.stderr)
         return STOPPED
+
+
+@contextmanager
+def _named(*errors: type[Exception]) -> Iterator[None]:
+    """Hand errors on to `main`, which does not import the modules that they come from."""
+    try:
+        yield
+    except errors as error:
+        raise CommandError(str(error)) from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -153,11 +176,8 @@ def _experiments(options: argparse.Namespace) -> int:
 
     size = presets.preset(options.preset)
     large = torch.cuda.is_available() if options.large is None else options.large
-    try:
+    with _named(experiments.OtherResultsError, gan.OtherRunError, gan.DamagedFileError):
         experiments.run_all(size, options.runs, options.results, options.jobs, options.seeds, large)
-    except (experiments.OtherResultsError, gan.OtherRunError, gan.DamagedFileError) as error:
-        print(f"facesynth: {error}", file=sys.stderr)
-        return 1
     print(f"written: {options.results}")
     return 0
 
@@ -193,7 +213,7 @@ def _add_face_gans(commands: "argparse._SubParsersAction[argparse.ArgumentParser
 def _face_gans(options: argparse.Namespace) -> int:
     from facesynth import face_gan, face_gan_release, gan  # PyTorch takes seconds
 
-    try:
+    with _named(face_gan.UnknownModelError, gan.OtherRunError, gan.DamagedFileError):
         for model in options.models:
             face_gan.check_model(model)
         faces = training_set.load(options.faces)
@@ -203,9 +223,6 @@ def _face_gans(options: argparse.Namespace) -> int:
         if options.compare:
             face_gan_release.compare(faces, options.runs, options.weights, n_jobs=options.jobs)
             print(f"written: {options.weights / face_gan_release.COMPARISON}")
-    except (face_gan.UnknownModelError, gan.OtherRunError, gan.DamagedFileError) as error:
-        print(f"facesynth: {error}", file=sys.stderr)
-        return 1
     return 0
 
 
@@ -237,7 +254,7 @@ def _synthesize(options: argparse.Namespace) -> int:
     from facesynth import synthesis  # PyTorch takes seconds
     from facesynth.released_models import WeightsError
 
-    try:
+    with _named(synthesis.SynthesisError, WeightsError):
         names = synthesis.write(
             options.out,
             options.count,
@@ -245,8 +262,5 @@ def _synthesize(options: argparse.Namespace) -> int:
             resolution=options.resolution,
             truncation=options.truncation,
         )
-    except (synthesis.SynthesisError, WeightsError) as error:
-        print(f"facesynth: {error}", file=sys.stderr)
-        return 1
     print(f"written: {len(names)} faces, {names[0]} to {names[-1]}, in {options.out}")
     return 0

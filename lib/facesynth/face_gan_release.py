@@ -24,7 +24,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from facesynth import face_gan, gan, released_models
-from facesynth.atomic import write_text, write_whole
+from facesynth.atomic import write_bytes, write_text
 from facesynth.evaluation import sliced_wasserstein
 from facesynth.face_gan import Model
 from facesynth.face_gan_scores import as_scanned, scores
@@ -90,8 +90,7 @@ def release(
     released_models.save(folder / f"{model}.safetensors", model, run, to)
     made = released_models.load(folder / f"{model}.safetensors")
     write_text(folder / f"{model}.csv", (run.path / "log.csv").read_text(encoding="utf-8"))
-    strip = _strip(run)
-    write_whole(folder / f"{model}.webp", lambda file: file.write(strip))
+    write_bytes(folder / f"{model}.webp", _strip(run))
     card = {
         "model": model,
         "facesynth": importlib.metadata.version("facesynth"),
@@ -121,7 +120,6 @@ def score(
     """Sliced Wasserstein distances of what a model makes to scans, part by part."""
     n = len(scans) // 2
     images = gan.sample(made.generator, n, seed=1, batch=8)
-    side = made.config.resolution
     found: dict[str, Any] = {"n": n}
     if made.model != "geometries":
         data = face_gan.training_images("textures", scans, to)
@@ -131,7 +129,6 @@ def score(
         assert made.geometries is not None
         real = made.geometries.to_images(scans.geometry)
         found["geometries"] = scores(real, images[..., -3:])
-    assert side == to.mapping.resolution
     return found
 
 

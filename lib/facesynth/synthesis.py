@@ -8,9 +8,7 @@ import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import trimesh
@@ -19,7 +17,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from facesynth import gan
-from facesynth.atomic import write_text, write_whole
+from facesynth.atomic import write_bytes, write_text
 from facesynth.face_gan import shrunk
 from facesynth.mesh import vertex_normals
 from facesynth.population import template
@@ -111,7 +109,7 @@ class Face:
 
     def _write_glb(self, file: Path) -> None:
         content = self._mesh(MM, file.stem).export(file_type="glb", include_normals=True)
-        write_whole(file, partial(_put, content))
+        write_bytes(file, content)
 
     def _write_obj(self, file: Path) -> None:
         mesh = self._mesh(1.0, file.stem)
@@ -121,17 +119,13 @@ class Face:
             mesh, include_texture=True, return_texture=True, mtl_name=f"{file.stem}.mtl"
         )
         for name, content in beside.items():
-            write_whole(file.with_name(name), partial(_put, content))
+            write_bytes(file.with_name(name), content)
         write_text(file, text)  # last: where it is there, all that it refers to is there
 
     def _write_picture(self, file: Path) -> None:
         content = io.BytesIO()
         Image.fromarray(self.picture()).save(content, "PNG")
-        write_whole(file, partial(_put, content.getvalue()))
-
-
-def _put(content: bytes, file: BinaryIO) -> None:
-    file.write(content)
+        write_bytes(file, content.getvalue())
 
 
 def synthesize(

@@ -12,7 +12,8 @@ from .run_folder import (
     load_generator,
     save_generator,
 )
-from .training import generate, latents, sample, to_uint8, train
+from .sampling import generate, latents, sample, to_uint8
+from .training import train
 
 __all__ = [
     "Config",

@@ -21,7 +21,7 @@ import safetensors.torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facesynth.atomic import write_text, write_whole
+from facesynth.atomic import write_bytes, write_text
 
 from .config import Config, ConfigError
 from .networks import Generator
@@ -159,7 +159,7 @@ def save_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], pat
     """Write tensors and text with a digest of both, whole or not at all."""
     flat = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     content = safetensors.torch.save(flat, {**metadata, "sha256": _digest(flat, metadata)})
-    write_whole(path, lambda file: file.write(content))
+    write_bytes(path, content)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

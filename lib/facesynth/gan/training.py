@@ -24,7 +24,6 @@ from .config import TOLD, Config, ConfigError, Stage
 from .images import Images, send
 from .losses import LOSSES, Critic
 from .machine import made_by, start
-from .networks import Generator
 from .recording import Recorder
 from .run_folder import (
     CHECKPOINT,
@@ -38,7 +37,6 @@ from .run_folder import (
 )
 
 N_GRID = 64  # samples in a grid
-N_MEAN = 1000  # latent vectors, whose mean a truncation is towards
 TERMS = ("discriminator_loss", "penalty", "generator_loss")  # in the log
 
 
@@ -70,37 +68,6 @@ def train(config: Config, data: Images, out: Path, *, progress: bool = True) -> 
         _Training(config, data, folder, fabric).run(progress)
     fabric.barrier()
     return folder
-
-
-def sample(generator: Generator, n: int, seed: int, batch: int = 64) -> NDArray[np.float32]:
-    """Draw images (n, R, R, c), nominally in [-1, 1]."""
-    z = latents(generator, n, seed)
-    return np.concatenate([generate(generator, part) for part in z.split(batch)])
-
-
-def latents(generator: Generator, n: int, seed: int) -> Tensor:
-    """Draw latent vectors (n, latent)."""
-    return torch.randn(n, generator.latent, generator=torch.Generator().manual_seed(seed))
-
-
-def generate(generator: Generator, z: Tensor, truncation: float = 1.0) -> NDArray[np.float32]:
-    """Return the images (n, R, R, c), nominally in [-1, 1], of latent vectors (n, latent).
-
-    A truncation below 1 brings the first feature maps closer to their mean, and 0 onto it.
-    """
-    device = next(generator.parameters()).device
-    with torch.no_grad():
-        x = generator.embed(z.to(device))
-        if truncation < 1:
-            mean = generator.embed(latents(generator, N_MEAN, 0).to(device)).mean(0, keepdim=True)
-            x = torch.lerp(mean, x, truncation)
-        images: Tensor = generator.synthesis(x).cpu()
-    return images.permute(0, 2, 3, 1).contiguous().numpy()
-
-
-def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Turn images in [-1, 1] into eight bits, rounded; what is outside is clipped."""
-    return (np.clip(images, -1, 1) * 127.5 + 128).astype(np.uint8)
 
 
 class _Kind(NamedTuple):
@@ -326,12 +293,15 @@ class _Training:
         return send(self._share(latents), device), send(self._share(u), device)
 
     def _augmented(self, batch: int) -> Augmentation:
-        """Return this process's share of what is done to b images."""
+        """Return this process's share of what is done to b images; nothing, where it is off."""
+        device = self.fabric.device
+        if not (self.config.move or self.config.retone):
+            nothing = torch.zeros(1, device=device)
+            return Augmentation(nothing, nothing)
         source = _randomness(self.config.seed, 4, self.shown)
         moves, tones = (
             2 * torch.rand(batch, n, generator=source) - 1 for n in (2, self.config.channels + 1)
         )
-        device = self.fabric.device
         return Augmentation(send(self._share(moves), device), send(self._share(tones), device))
 
     def _share(self, values: Any) -> Any:

@@ -1,0 +1,41 @@
+"""Images from a trained generator."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .networks import Generator
+
+N_MEAN = 1000  # latent vectors, whose mean a truncation is towards
+
+
+def sample(generator: Generator, n: int, seed: int, batch: int = 64) -> NDArray[np.float32]:
+    """Draw images (n, R, R, c), nominally in [-1, 1]."""
+    z = latents(generator, n, seed)
+    return np.concatenate([generate(generator, part) for part in z.split(batch)])
+
+
+def latents(generator: Generator, n: int, seed: int) -> Tensor:
+    """Draw latent vectors (n, latent)."""
+    return torch.randn(n, generator.latent, generator=torch.Generator().manual_seed(seed))
+
+
+def generate(generator: Generator, z: Tensor, truncation: float = 1.0) -> NDArray[np.float32]:
+    """Return the images (n, R, R, c), nominally in [-1, 1], of latent vectors (n, latent).
+
+    A truncation below 1 brings the first feature maps closer to their mean, and 0 onto it.
+    """
+    device = next(generator.parameters()).device
+    with torch.no_grad():
+        x = generator.embed(z.to(device))
+        if truncation < 1:
+            mean = generator.embed(latents(generator, N_MEAN, 0).to(device)).mean(0, keepdim=True)
+            x = torch.lerp(mean, x, truncation)
+        images: Tensor = generator.synthesis(x).cpu()
+    return images.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Turn images in [-1, 1] into eight bits, rounded; what is outside is clipped."""
+    return (np.clip(images, -1, 1) * 127.5 + 128).astype(np.uint8)
