@@ -205,7 +205,7 @@ def difference(ours: Training, peer: Peer) -> float:
         stage = training.config.stage(0)
         latents, _ = training._random(stage.batch)
         images, masks, others = training._real(stage)
-        critic, _ = training._critics(1.0, masks, others, training._augmented(stage.batch))
+        critic, _ = training._critics(1.0, masks, others)
         with torch.no_grad():
             fakes, scores = training.generator(latents), critic(images)
         return fakes, scores, training.step()[:2]

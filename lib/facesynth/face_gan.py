@@ -52,14 +52,26 @@ def training_images(model: Model, faces: TrainingSet, to: GeometryImages) -> gan
 
 
 def configuration(
-    model: Model, resolution: int, *, channels: int, n_shown: int, seed: int = 0
+    model: Model,
+    resolution: int,
+    *,
+    channels: int,
+    n_shown: int,
+    masks: str = "none",
+    seed: int = 0,
 ) -> gan.Config:
     """How a model is trained.
 
     resolution  R, pixels along the side of its images
     channels    of its widest feature maps
     n_shown     images shown at each level, where a sixth as many are shown while it fades in
+    masks       "none": what scans do not show is learned as it was filled; or "paired": it is
+                hidden from the discriminator (Section 6)
     seed        of the weights and of everything drawn while it is trained
+
+    A mask of damage that has nothing to do with the face helps (chapter 05). A scan's own mask
+    follows its hair and brows: a discriminator that is told it knows what belongs there, which no
+    generator can, and wins. So "none" is the default.
 
     Textures and faces are mirrored as a whole, half of the time; of geometries, X, Y and Z are
     mirrored on their own (Section 8).
@@ -73,11 +85,8 @@ def configuration(
     return gan.Config(
         resolution=resolution,
         channels=CHANNELS[model],
-        # A scan's own mask follows its hair and brows: a discriminator that is told it knows what
-        # belongs there, which no generator can, and wins. Masks of other scans tell nothing, and
-        # keep it from learning scans by heart.
-        masks="none" if model == "geometries" else "borrowed",
-        masked_channels=None if model == "geometries" else N_TEXTURE,
+        masks=masks,
+        masked_channels=None if masks == "none" else N_TEXTURE,
         latent=channels,
         capacity=max(8, resolution // 8) * channels,
         max_channels=channels,
@@ -90,7 +99,7 @@ def configuration(
         # distance to real textures from 38 to 56.
         learning_rate=0.005,
         decay_images=3 * n_shown // 4,
-        penalty=0.1 * (resolution / 64) * 32 / batch[1024],
+        penalty=0.1 * (resolution / 128) * 32 / batch[1024],
         penalty_every=4,
         batch=batch,
         average_images=n_shown / 12,

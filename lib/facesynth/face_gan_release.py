@@ -47,9 +47,9 @@ class Length:
 
 
 LENGTHS: dict[Model, Length] = {
-    "textures": Length(64, 64, 54_000),
-    "geometries": Length(128, 256, 60_000),
-    "faces": Length(128, 256, 108_000),
+    "textures": Length(128, 64, 15_000),
+    "geometries": Length(128, 64, 10_000),
+    "faces": Length(128, 64, 24_000),
 }
 COMPARISON = "all_or_clean.json"
 COMPARED = Length(64, 64, 14_000)

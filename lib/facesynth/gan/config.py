@@ -11,10 +11,8 @@ from .networks import SMALLEST, Discriminator, Generator, levels
 MASKS = (
     "none",
     "paired",  # Section 6: real and generated images get the masks of the real ones
-    "borrowed",  # both get masks of other real images, drawn anew each time
     "independent",  # Bora et al. 2018: real images keep theirs, generated ones get others', untold
 )
-TOLD = ("paired", "borrowed")  # in which the discriminator sees the masks
 PRECISIONS = ("32-true", "bf16-mixed")
 POSITIVE = (
     *("channels", "latent", "capacity", "max_channels", "penalty_every", "last_images", "group"),
@@ -65,8 +63,6 @@ class Config:
     average_images: float = 10_000  # half-life of the generator's moving average
     mirrored: tuple[tuple[int, ...], ...] = ()  # channels turned together, half of the time
     negated: tuple[int, ...] = ()  # channels that change their sign when they are turned
-    move: float = 0.0  # show images moved by up to this part of their side: see `augmentation`
-    retone: float = 0.0  # and their tones changed by up to this much
     precision: str = "32-true"
     seed: int = 0
 
@@ -84,9 +80,6 @@ class Config:
         for name in POSITIVE:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be more than 0, not {getattr(self, name)}")
-        for name in ("move", "retone"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be in [0, 1), not {getattr(self, name)}")
         for name in ("fade_images", "stable_images", "decay_images", "penalty", "seed"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} must not be below 0, but is {getattr(self, name)}")
@@ -155,7 +148,7 @@ class Config:
     @property
     def seen_channels(self) -> int:
         """Channels that the discriminator sees: those of the image, and the mask that is told."""
-        return self.channels + (self.masks in TOLD)
+        return self.channels + (self.masks == "paired")
 
     def generator(self) -> Generator:
         """A new generator."""

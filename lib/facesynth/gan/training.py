@@ -19,8 +19,7 @@ from tqdm.auto import tqdm
 
 from facesynth.corrupted_data import apply_mask, hide
 
-from .augmentation import Augmentation, move, retone
-from .config import TOLD, Config, ConfigError, Stage
+from .config import Config, ConfigError, Stage
 from .images import Images, send
 from .losses import LOSSES, Critic
 from .machine import made_by, start
@@ -172,7 +171,7 @@ class _Training:
         every = self.config.penalty_every
         penalised = self.steps % every == 0
         self.steps += 1
-        inputs = (*self._real(stage), *self._random(stage.batch), *self._augmented(stage.batch))
+        inputs = (*self._real(stage), *self._random(stage.batch))
         for optimizer in self.optimizers.values():
             _set_rate(optimizer, self.config.rate(self.shown))
         if self.recorder:
@@ -197,13 +196,11 @@ class _Training:
         others: Tensor,
         latents: Tensor,
         u: Tensor,
-        moves: Tensor,
-        tones: Tensor,
     ) -> Tensor:
         """One step of both networks: all that a GPU repeats."""
         config, generator, discriminator = self.config, self.generator, self.discriminator
         weight = config.penalty * config.penalty_every if penalised else 0.0
-        critics = self._critics(alpha, masks, others, Augmentation(moves, tones))
+        critics = self._critics(alpha, masks, others)
 
         with self.fabric.autocast():
             fake = generator(latents, resolution, alpha)  # (b, c, r, r)
@@ -237,31 +234,21 @@ class _Training:
         return mean
 
     def _critics(
-        self, alpha: float | Tensor, masks: Tensor, others: Tensor, by: Augmentation
+        self, alpha: float | Tensor, masks: Tensor, others: Tensor
     ) -> tuple[Critic, Critic]:
         """What scores real and fake images, after what their masks hide has been taken out."""
-        hidden, farthest, most = (
-            getattr(self.config, name) for name in ("masked_channels", "move", "retone")
-        )
-        if farthest:
-            masks, others = move(masks, by.moves, farthest), move(others, by.moves, farthest)
-
-        def shown(images: Tensor) -> Tensor:
-            images = retone(images, by.tones, most) if most else images
-            return move(images, by.moves, farthest) if farthest else images
+        hidden = self.config.masked_channels
 
         def real(images: Tensor) -> Tensor:
-            images = shown(images)
-            if self.config.masks in TOLD:
-                told = others if self.config.masks == "borrowed" else masks
-                return self.discriminator(apply_mask(images, told, hidden), alpha)
+            if self.config.masks == "paired":  # Section 6: the same masks for both
+                return self.discriminator(apply_mask(images, masks, hidden), alpha)
             if self.config.masks == "independent":
                 return self.discriminator(hide(images, masks, hidden), alpha)
             return self.discriminator(images, alpha)
 
         def fake(images: Tensor) -> Tensor:
-            if self.config.masks == "independent":
-                return self.discriminator(hide(shown(images), others, hidden), alpha)
+            if self.config.masks == "independent":  # Bora et al. 2018
+                return self.discriminator(hide(images, others, hidden), alpha)
             return real(images)
 
         return real, fake
@@ -272,7 +259,7 @@ class _Training:
         index = self._share(_order(config.seed, len(self.data), self.shown, stage.batch))
         images, masks = self.data.batch(index, stage.resolution, stage.alpha, device)
         others = masks
-        if config.masks in ("independent", "borrowed"):
+        if config.masks == "independent":
             other = self._share(_order(config.seed + 1, len(self.data), self.shown, stage.batch))
             _, others = self.data.batch(other, stage.resolution, stage.alpha, device)
         if config.mirrored:
@@ -291,18 +278,6 @@ class _Training:
         u = torch.rand(batch, generator=source)
         device = self.fabric.device
         return send(self._share(latents), device), send(self._share(u), device)
-
-    def _augmented(self, batch: int) -> Augmentation:
-        """Return this process's share of what is done to b images; nothing, where it is off."""
-        device = self.fabric.device
-        if not (self.config.move or self.config.retone):
-            nothing = torch.zeros(1, device=device)
-            return Augmentation(nothing, nothing)
-        source = _randomness(self.config.seed, 4, self.shown)
-        moves, tones = (
-            2 * torch.rand(batch, n, generator=source) - 1 for n in (2, self.config.channels + 1)
-        )
-        return Augmentation(send(self._share(moves), device), send(self._share(tones), device))
 
     def _share(self, values: Any) -> Any:
         """Return the part of a batch, an array or a tensor, that this process trains on."""
