@@ -5,7 +5,7 @@ import pytest
 
 from facesynth import evaluation
 from facesynth.canonical import fill
-from facesynth.face_gan_scores import as_scanned, mean, nearest, scores, to_nearest
+from facesynth.face_gan_scores import as_scanned, mean, nearest, scores
 from facesynth.morphable_model import ComponentsError, MorphableModel
 
 RNG = np.random.default_rng(0)
@@ -84,7 +84,7 @@ def test_the_nearest_image_is_found():
     others = smooth(10, 4)
     some = others[[7, 2]].copy()
     some[0] = np.clip(some[0].astype(int) + 3, 0, 255)
-    assert nearest(some, others, 16).tolist() == [7, 2]
-    near = to_nearest(some, others, 16)
+    which, near = nearest(some, others, 16)
+    assert which.tolist() == [7, 2]
     assert near[1] == 0
     assert near[0] == pytest.approx(3, abs=0.2)  # some pixels are white already

@@ -144,7 +144,7 @@ def test_the_same_seed_makes_the_same_bytes(faces, tmp_path):
             (tmp_path / name).mkdir(exist_ok=True)
             made[2].export(tmp_path / name / f"face.{suffix}")
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert len(files) == 4
+    assert len(files) == 5
     for name in files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     other = facesynth.synthesize(1, seed=4)[0]
@@ -189,7 +189,11 @@ def _arrays(face):
 
 def test_an_obj_opens_with_its_texture(faces, tmp_path):
     faces[0].export(tmp_path / "face.obj")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["face.mtl", "face.obj", "face.png"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "face-texture.png",
+        "face.mtl",
+        "face.obj",
+    ]
     mesh = trimesh.load_mesh(tmp_path / "face.obj", process=False)
     assert len(mesh.faces) == len(faces[0].faces)
     np.testing.assert_allclose(mesh.triangles, faces[0].vertices[faces[0].faces], atol=1e-3)
@@ -267,7 +271,7 @@ def test_the_command_writes_faces(tmp_path, capsys):
     out = tmp_path / "faces"
     assert main(["synthesize", "--count", "2", "--out", str(out)]) == 0
     assert "written: 2 faces, face-0-0000 to face-0-0001" in capsys.readouterr().out
-    kinds = ("-picture.png", ".glb", ".mtl", ".obj", ".png")
+    kinds = ("-texture.png", ".glb", ".mtl", ".obj", ".png")
     assert sorted(p.name for p in out.iterdir()) == [
         f"face-0-000{k}{kind}" for k in range(2) for kind in kinds
     ]

@@ -231,7 +231,7 @@ def _add_synthesize(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         "synthesize",
         help="make new faces, to be opened in Blender or a browser",
         description="Make faces with the released generator: of each a .glb with its texture "
-        "inside, an .obj with its .mtl and .png beside it, and a picture.",
+        "inside, an .obj with its .mtl and -texture.png beside it, and a picture, .png.",
     )
     command.add_argument("--count", type=int, default=8, help="of faces (default: 8)")
     command.add_argument("--seed", type=int, default=0, help="(default: 0)")

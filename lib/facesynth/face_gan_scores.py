@@ -82,24 +82,18 @@ def mean(row: dict[int, float]) -> float:
     return statistics.fmean(row.values())
 
 
-def to_nearest(images: Images, others: Images, side: int = 32) -> NDArray[np.float32]:
-    """How far each image (n, R, R, c) is from the most similar of others (k, R, R, c).
+def nearest(
+    images: Images, others: Images, side: int = 32
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Which of others (k, R, R, c) is most similar to each image (n, R, R, c), and how far it is.
 
     The root mean square difference of the pixels, after both are shrunk to side x side by means,
-    in the images' unit. Returns (n,); `nearest` says which it is.
+    in the images' unit. Returns indices and distances (n,).
     """
-    return _distances(images, others, side).min(axis=1)
-
-
-def nearest(images: Images, others: Images, side: int = 32) -> NDArray[np.intp]:
-    """Which of the others (k, R, R, c) is the most similar to each image: (n,)."""
-    return _distances(images, others, side).argmin(axis=1)
-
-
-def _distances(images: Images, others: Images, side: int) -> NDArray[np.float32]:
     a, b = (_small(x, side) for x in (images, others))
     squared = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
-    return np.asarray(np.sqrt(np.maximum(squared, 0) / a.shape[1]), np.float32)
+    which = squared.argmin(axis=1)
+    return which, np.sqrt(np.maximum(squared.min(axis=1), 0) / a.shape[1])
 
 
 def _small(images: Images, side: int) -> NDArray[np.float64]:

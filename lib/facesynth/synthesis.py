@@ -73,7 +73,7 @@ class Face:
         """Write the face, as the file's suffix says.
 
         .glb  with its texture inside, in metres, as glTF has it: for Blender, browsers, phones
-        .obj  in mm, with its material (.mtl) and texture (.png) beside it, under the same name
+        .obj  in mm, with its material (.mtl) and texture (-texture.png) beside it
         .png  a picture of it
 
         Raises `UnknownFormatError`, and `WriteError` where the file cannot be written: then
@@ -114,7 +114,7 @@ class Face:
     def _write_obj(self, file: Path) -> None:
         mesh = self._mesh(1.0, file.stem)
         mesh.visual.material = mesh.visual.material.to_simple()
-        mesh.visual.material.name = file.stem
+        mesh.visual.material.name = f"{file.stem}-texture"  # and of its .png
         text, beside = trimesh.exchange.obj.export_obj(
             mesh, include_texture=True, return_texture=True, mtl_name=f"{file.stem}.mtl"
         )
@@ -182,7 +182,7 @@ def write(
     for name, face in zip(tqdm(names, unit=" faces", desc="writing"), made, strict=True):
         face.export(folder / f"{name}.glb")
         face.export(folder / f"{name}.obj")
-        face.export(folder / f"{name}-picture.png")
+        face.export(folder / f"{name}.png")
     return names
 
 
