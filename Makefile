@@ -2,7 +2,7 @@
 # make test    the environment, format, lint, types and tests
 # make experiments   the whole experiment on corrupted data, hours; goes on where it was stopped
 # make faces   the training set of scanned faces, data/faces: over an hour; goes on where it was stopped
-# make face-gans   the generators of faces, data/weights: minutes on a GPU, days elsewhere
+# make face-gans   the generators of faces, data/weights: hours; goes on where it was stopped
 # make bench   every benchmark;  make lint;  make chapters (after editing book/NN_name.md);  make clean
 
 PRESET ?= standard

@@ -109,6 +109,7 @@ def test_all_scans_and_clean_ones_are_compared_with_masks_and_without(faces, tmp
     for run in found["runs"]:
         distances = run["to clean scans held out"]
         assert distances["mean"] > found["real"] > 0
+        assert 0 < run["discriminator's loss"] < 2
         assert distances["mean"] == pytest.approx((distances["32"] + distances["16"]) / 2)
         config = gan.RunFolder(
             tmp_path / "runs" / f"{run['scans']}-{run['masks']}-{run['seed']}"

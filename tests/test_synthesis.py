@@ -20,7 +20,7 @@ from facesynth.atomic import WriteError
 from facesynth.command import main
 from facesynth.gan.run_folder import CONFIG, GENERATOR
 from facesynth.geometry_images import GeometryImages
-from facesynth.mesh import check_disk, vertex_normals
+from facesynth.mesh import check_disk, graph_laplacian, vertex_normals
 from facesynth.population import sample, template
 from facesynth.released_models import WeightsError
 from facesynth.universal_mapping import UniversalMapping
@@ -125,6 +125,23 @@ def test_models_make_what_they_are_for(run, weights, tmp_path):
         textures.geometry(images)
     with pytest.raises(face_gan.UnknownModelError, match="unknown model 'hair'"):
         released_models.released("hair")
+
+
+def test_generated_geometry_is_blurred_and_evenly_placed(weights):
+    made = released_models.load(weights[0])
+    images = gan.sample(made.generator, 3, seed=0)
+    rough, smooth = (made.geometry(images, blur) for blur in (0, 1.5))
+    np.testing.assert_array_equal(rough, made.geometries.to_geometry(images[..., 3:]))
+    np.testing.assert_array_equal(smooth, made.geometry(images))
+    away = [(v - made.geometries.mean) / made.geometries.unit for v in (rough, smooth)]
+    laplacian = graph_laplacian(template().faces)
+    bumps = [
+        np.abs(laplacian @ np.moveaxis(x, 1, 0).reshape(len(laplacian.indptr) - 1, -1))
+        for x in away
+    ]
+    assert bumps[1].mean() < 0.5 * bumps[0].mean()
+    flat = np.tile(images.mean((1, 2), keepdims=True), (1, R, R, 1))
+    np.testing.assert_allclose(made.geometry(flat), made.geometry(flat, 0), atol=1e-4)
 
 
 def test_faces_are_disks_with_textures(faces):

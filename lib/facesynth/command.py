@@ -187,7 +187,7 @@ def _add_face_gans(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         "face-gans",
         help="train and release the generators of faces (Sections 7.1 and 8)",
         description="Train each model on the training set, measure it, and write its weights and "
-        "its card. Meant for a GPU. A run that was stopped goes on where it was.",
+        "its card. Hours on a processor. A run that was stopped goes on where it was.",
     )
     command.add_argument(
         "--models", nargs="*", default=["textures", "geometries", "faces"], metavar="MODEL"
@@ -204,7 +204,7 @@ def _add_face_gans(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     command.add_argument(
         "--compare",
         action="store_true",
-        help="train small generators on all scans and on clean ones alone, too: hours on 2 cores",
+        help="train small generators on all scans and on clean ones alone, too",
     )
     _add_jobs(command)
     command.set_defaults(run=_face_gans)

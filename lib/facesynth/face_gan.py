@@ -69,9 +69,9 @@ def configuration(
                 hidden from the discriminator (Section 6)
     seed        of the weights and of everything drawn while it is trained
 
-    A mask of damage that has nothing to do with the face helps (chapter 05). A scan's own mask
-    follows its hair and brows: a discriminator that is told it knows what belongs there, which no
-    generator can, and wins. So "none" is the default.
+    Masks of damage that has nothing to do with what it hides can be told to the discriminator
+    (chapter 05). A scan's mask follows its hair and brows, and gives away what belongs there, which
+    no generator knows (chapter 06): so "none" is the default.
 
     Textures and faces are mirrored as a whole, half of the time; of geometries, X, Y and Z are
     mirrored on their own (Section 8).

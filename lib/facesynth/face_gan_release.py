@@ -49,13 +49,14 @@ class Length:
 
 
 LENGTHS: dict[Model, Length] = {
-    "textures": Length(128, 64, 15_000),
+    "textures": Length(128, 64, 12_000),
     "geometries": Length(128, 64, 10_000),
     "faces": Length(128, 64, 24_000),
 }
 COMPARISON = "all_or_clean.json"
 COMPARED = Length(32, 64, 5_000)
 SEEDS = 3  # trainings of each kind
+LAST = 8  # lines of the log, over which the discriminator's loss is averaged
 DRAWS = 8  # sets of generated images, over whose distances is averaged
 LIMITS = (
     "Learned from drawn faces that a virtual scanner saw, not from people: see data/README.md and "
@@ -178,14 +179,17 @@ def _compared(
         seed=seed,
     )
     run = gan.train(config, images[scans], runs / f"{scans}-{masks}-{seed}", progress=False)
+    log = run.log()
     made = gan.to_uint8(gan.sample(run.generator(), DRAWS * len(images["held out"]), seed=1))
     return {
         "scans": scans,
         "masks": masks,
         "seed": seed,
         "to clean scans held out": _to_held_out(images, made, seed),
+        # ln 2 where it cannot tell generated from real, and 0 where it always can.
+        "discriminator's loss": statistics.fmean(log["discriminator_loss"][-LAST:]),
         "images shown": config.images,
-        "seconds": round(float(run.log()["seconds"][-1])),
+        "seconds": round(float(log["seconds"][-1])),
         **run.made_by,
     }
 

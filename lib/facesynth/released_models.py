@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from facesynth import gan
 from facesynth.atomic import write_text
@@ -25,6 +26,7 @@ from facesynth.universal_mapping import UniversalMapping
 
 FOLDER, SUMS = "weights", "SHA256SUMS"
 GENERATOR = "generator."  # begins the names of its tensors
+BLUR = 1.5  # pixels: as few triangles of generated faces are turned over as of scans (chapter 06)
 
 
 class WeightsError(OSError):
@@ -52,11 +54,12 @@ class ReleasedModel:
             raise ValueError("this generator makes no textures")
         return gan.to_uint8(images[..., :N_TEXTURE])
 
-    def geometry(self, images: NDArray[np.floating]) -> NDArray[np.float32]:
-        """The faces (n, m, 3) mm of generated images."""
+    def geometry(self, images: NDArray[np.floating], blur: float = BLUR) -> NDArray[np.float32]:
+        """The faces (n, m, 3) mm of generated images, blurred by so many pixels before."""
         if self.geometries is None:
             raise ValueError("this generator makes no geometries")
-        return self.geometries.to_geometry(images[..., -3:])
+        smooth = gaussian_filter(images[..., -3:], (0, blur, blur, 0), mode="nearest")
+        return self.geometries.to_geometry(smooth)
 
 
 def save(path: Path, model: Model, run: gan.RunFolder, to: GeometryImages) -> None:
