@@ -1,6 +1,7 @@
 """The generators that come with the package."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def test_a_released_model_is_trained_as_the_command_trains_it(model):
         model, length.resolution, channels=length.channels, n_shown=length.n_shown
     )
     released = released_models.released(model).config
-    assert released.to_json() == config.to_json() or released.precision != config.precision
+    assert replace(config, precision=released.precision) == released  # that is the machine's
 
 
 @pytest.mark.parametrize("model", MODELS)

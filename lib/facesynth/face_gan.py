@@ -95,8 +95,7 @@ def configuration(
         stable_images=n_shown,  # coarse levels are cheap, and decide where everything is
         last_images=n_shown,
         # As in `experiments`, but for the penalty. In proportion to an image's pixels it would be
-        # too heavy at the coarse levels of large images: ten times this at 32 x 32 took the
-        # distance to real textures from 38 to 56.
+        # too heavy at the coarse levels of large images.
         learning_rate=0.005,
         decay_images=3 * n_shown // 4,
         penalty=0.1 * (resolution / 128) * 32 / batch[1024],

@@ -90,13 +90,14 @@ def nearest(
     The root mean square difference of the pixels, after both are shrunk to side x side by means,
     in the images' unit. Returns indices and distances (n,).
     """
-    a, b = (_small(x, side) for x in (images, others))
+    a, b = (small_rows(x, side) for x in (images, others))
     squared = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
     which = squared.argmin(axis=1)
     return which, np.sqrt(np.maximum(squared.min(axis=1), 0) / a.shape[1])
 
 
-def _small(images: Images, side: int) -> NDArray[np.float64]:
+def small_rows(images: Images | NDArray[np.bool_], side: int = 32) -> NDArray[np.float64]:
+    """Shrink images (n, R, R, c) to side x side by means, a row each: (n, side² c)."""
     n, size, _, c = images.shape
     k = size // side
     blocks = images.reshape(n, side, k, side, k, c)

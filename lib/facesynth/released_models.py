@@ -58,8 +58,12 @@ class ReleasedModel:
         """The faces (n, m, 3) mm of generated images, blurred by so many pixels before."""
         if self.geometries is None:
             raise ValueError("this generator makes no geometries")
-        smooth = gaussian_filter(images[..., -3:], (0, blur, blur, 0), mode="nearest")
-        return self.geometries.to_geometry(smooth)
+        return self.geometries.to_geometry(blurred(images[..., -3:], blur))
+
+
+def blurred(images: NDArray[np.floating], blur: float) -> NDArray[np.floating]:
+    """Blur images (n, R, R, c) by a Gaussian of so many pixels."""
+    return np.asarray(gaussian_filter(images, (0, blur, blur, 0), mode="nearest"))
 
 
 def save(path: Path, model: Model, run: gan.RunFolder, to: GeometryImages) -> None:
