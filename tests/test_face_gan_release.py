@@ -32,6 +32,7 @@ def sizes():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(face_gan_release, "LENGTHS", dict.fromkeys(face_gan.CHANNELS, SMALL))
         patch.setattr(face_gan_release, "N_TEST", N_TEST)
+        patch.setattr(face_gan_release, "N_COMPARED", N_TEST)
         patch.setattr(face_gan_release, "COMPONENTS", (3, None))
         patch.setattr(face_gan_release, "SEEDS", 2)
         yield
@@ -58,7 +59,7 @@ def test_a_card_says_what_was_trained_on_what_and_how_good_it_is(model, weights)
         {"subjects": N - N_TEST, "scans": N - N_TEST, "held out": "subjects 0 to 11"},
     )
     assert gan.Config.from_json(json.dumps(card["configuration"])) == made.config
-    assert card["images shown"] == made.config.images
+    assert card["images shown"] == card["images of the schedule"] == made.config.images
     found = card["sliced Wasserstein distances x 1000"]
     assert found.pop("n") == (N - N_TEST) // 2
     parts = {"textures", "geometries"} if model == "faces" else {model}

@@ -57,6 +57,7 @@ def configuration(
     *,
     channels: int,
     n_shown: int,
+    n_last: int | None = None,
     masks: str = "none",
     seed: int = 0,
 ) -> gan.Config:
@@ -65,6 +66,7 @@ def configuration(
     resolution  R, pixels along the side of its images
     channels    of its widest feature maps
     n_shown     images shown at each level, where a sixth as many are shown while it fades in
+    n_last      images shown at the last level, where it differs
     masks       "none": what scans do not show is learned as it was filled; or "paired": it is
                 hidden from the discriminator (Section 6)
     seed        of the weights and of everything drawn while it is trained
@@ -79,9 +81,11 @@ def configuration(
     Raises `UnknownModelError`, and `gan.ConfigError` for numbers that no training can have.
     """
     check_model(model)
+    penalty = 1.0 if model == "geometries" else 0.1  # smooth images are told apart too easily
     # Few images a step learn most from each; a GPU is as fast with a few more.
     batch = {16: 16, 1024: 8} if resolution <= LARGEST_SMALL else {1024: 16}
     whole = (tuple(range(CHANNELS[model])),)
+    last = n_shown if n_last is None else n_last
     return gan.Config(
         resolution=resolution,
         channels=CHANNELS[model],
@@ -93,19 +97,19 @@ def configuration(
         first_resolution=min(FIRST, resolution),
         fade_images=n_shown // 6,
         stable_images=n_shown,  # coarse levels are cheap, and decide where everything is
-        last_images=n_shown,
+        last_images=last,
         # As in `experiments`, but for the penalty. In proportion to an image's pixels it would be
         # too heavy at the coarse levels of large images.
         learning_rate=0.005,
-        decay_images=3 * n_shown // 4,
-        penalty=0.1 * (resolution / 128) * 32 / batch[1024],
+        decay_images=3 * last // 4,
+        penalty=penalty * (resolution / 128) * 32 / batch[1024],
         penalty_every=4,
         batch=batch,
         average_images=n_shown / 12,
         mirrored=EACH if model == "geometries" else whole,
         negated={"textures": (), "geometries": NEGATED, "faces": (N_TEXTURE,)}[model],
         # Coordinates need more digits than bfloat16 has.
-        precision="32-true" if model == "geometries" else gan.fastest_precision(),
+        precision=gan.fastest_precision() if model == "textures" else "32-true",
         seed=seed,
         checkpoint_images=max(1, n_shown // 2),
         sample_images=max(1, n_shown // 3),

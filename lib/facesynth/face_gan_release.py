@@ -45,16 +45,18 @@ class Length:
 
     resolution: int
     channels: int
-    n_shown: int
+    n_shown: int  # at each level
+    n_last: int | None = None  # at the last level, where it differs
 
 
 LENGTHS: dict[Model, Length] = {
-    "textures": Length(128, 64, 12_000),
-    "geometries": Length(128, 64, 10_000),
+    "textures": Length(256, 192, 48_000, 84_000),
+    "geometries": Length(128, 256, 30_000, 104_000),
     "faces": Length(128, 64, 24_000),
 }
 COMPARISON = "all_or_clean.json"
-COMPARED = Length(32, 64, 5_000)
+COMPARED = Length(64, 64, 12_000)
+N_COMPARED = 500  # scans held out in the comparison: its distances are to them
 SEEDS = 3  # trainings of each kind
 LAST = 8  # lines of the log, over which the discriminator's loss is averaged
 DRAWS = 8  # sets of generated images, over whose distances is averaged
@@ -79,7 +81,11 @@ def train(
     training, _ = face_gan.split(faces, N_TEST)
     to = GeometryImages.fit(UniversalMapping(template(), length.resolution), training.geometry)
     config = face_gan.configuration(
-        model, length.resolution, channels=length.channels, n_shown=length.n_shown
+        model,
+        length.resolution,
+        channels=length.channels,
+        n_shown=length.n_shown,
+        n_last=length.n_last,
     )
     data = face_gan.training_images(model, training, to)
     run = gan.train(config, data, runs / model, progress=progress)
@@ -102,11 +108,12 @@ def release(
             "scans": len(training),
             "held out": f"subjects 0 to {training.subjects.min() - 1}",
         },
-        "images shown": run.config.images,
+        "images shown": min(int(run.log()["images"][-1]), run.config.images),
+        "images of the schedule": run.config.images,
         "seconds": round(float(run.log()["seconds"][-1])),
         **run.made_by,
         "parameters": sum(p.numel() for p in made.generator.parameters()),
-        "chosen": "the moving average at the end of the schedule; no other was looked at",
+        "chosen": "the moving average where training ended; no other was looked at",
         "sliced Wasserstein distances x 1000": score(made, training, to),
         "limits": LIMITS,
         "samples after": sorted(run.samples()),
@@ -142,7 +149,7 @@ def compare(
     All are measured by their distance to clean scans of subjects that were held out. Returns what
     is written into `folder`. A run that was stopped goes on. Raises what `gan.train` does.
     """
-    training, test = face_gan.split(faces, N_TEST)
+    training, test = face_gan.split(faces, N_COMPARED)
     to = GeometryImages.fit(UniversalMapping(template(), length.resolution), training.geometry)
     images = {
         name: face_gan.training_images("textures", scans, to)

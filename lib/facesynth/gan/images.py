@@ -2,18 +2,19 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_image
-from torchvision.transforms.v2.functional import to_dtype
 
 from .layers import downsample, fade, upsample
 from .networks import levels
+
+if TYPE_CHECKING:
+    from torchvision.io import ImageReadMode
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -174,6 +175,8 @@ class Images:
         ImageSizeError, MaskError, NoImagesError
             As the class does, with the names of the files.
         """
+        from torchvision.io import ImageReadMode
+
         paths = _image_files(images)
         pixels = _read_all(paths, ImageReadMode.RGB)
         if masks is None:
@@ -207,7 +210,10 @@ def _image_files(folder: Path) -> list[Path]:
     return paths
 
 
-def _read_all(paths: list[Path], mode: ImageReadMode) -> NDArray[np.uint8]:
+def _read_all(paths: list[Path], mode: "ImageReadMode") -> NDArray[np.uint8]:
+    from torchvision.io import decode_image
+    from torchvision.transforms.v2.functional import to_dtype
+
     pixels = None
     for k, path in enumerate(paths):
         try:

@@ -6,20 +6,24 @@ import time
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
 
 from .config import Config, ConfigError
 from .networks import levels
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 Precision = Literal["32-true", "bf16-mixed"]
 
 
-def start(config: Config) -> Fabric:
+def start(config: Config) -> "Fabric":
     """One device, or those of the processes that `torchrun` started."""
+    from lightning_fabric import Fabric
+
     local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     world = int(os.environ.get("WORLD_SIZE", 1))
     for batch in {config.batch_at(resolution) for resolution in levels(config.resolution)}:
@@ -64,7 +68,7 @@ def _seconds_to_convolve(dtype: torch.dtype) -> float:
     return min(times)
 
 
-def made_by(fabric: Fabric) -> dict[str, str]:
+def made_by(fabric: "Fabric") -> dict[str, str]:
     """Return what a run's numbers depend on, beside its configuration."""
     machine = f"{_processor()}, {os.cpu_count()} cores"
     if fabric.device.type == "cuda":

@@ -5,16 +5,13 @@ import time
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
-from torchvision.utils import save_image
 from tqdm.auto import tqdm
 
 from facesynth.corrupted_data import apply_mask, hide
@@ -34,6 +31,9 @@ from .run_folder import (
     save_generator,
     save_tensors,
 )
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 N_GRID = 64  # samples in a grid
 TERMS = ("discriminator_loss", "penalty", "generator_loss")  # in the log
@@ -80,7 +80,7 @@ class _Kind(NamedTuple):
 class _Training:
     """The state of a run."""
 
-    def __init__(self, config: Config, data: Images, folder: RunFolder, fabric: Fabric) -> None:
+    def __init__(self, config: Config, data: Images, folder: RunFolder, fabric: "Fabric") -> None:
         self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
         data.hold(fabric.device)
         with torch.random.fork_rng(devices=[]):
@@ -114,6 +114,9 @@ class _Training:
 
     def run(self, progress: bool) -> None:
         """Train to the end."""
+        # Imported here, as Lightning is: whoever only samples waits seconds less.
+        from torch.utils.tensorboard import SummaryWriter
+
         config, folder, first = self.config, self.folder, self.fabric.is_global_zero
         if (folder.path / CHECKPOINT).exists():
             self._load()
@@ -292,6 +295,8 @@ class _Training:
             torch._foreach_lerp_(list(means), list(values), weight)
 
     def _write_samples(self) -> None:
+        from torchvision.utils import save_image
+
         stage = self.config.stage(self.shown)
         with torch.no_grad():
             device = self.fabric.device
