@@ -19,7 +19,10 @@ def test_a_released_model_is_what_its_card_says(model):
     assert card["model"] == made.model == model
     assert gan.Config.from_json(json.dumps(card["configuration"])) == made.config
     assert card["images of the schedule"] == made.config.images
-    assert 0.9 * made.config.images < card["images shown"] <= made.config.images
+    if model == "textures":  # whose training was stopped
+        assert 0.9 * made.config.images < card["images shown"] < made.config.images
+    else:
+        assert card["images shown"] == made.config.images
     assert card["parameters"] == sum(p.numel() for p in made.generator.parameters())
     log, grown = face_gan_release.log(model), face_gan_release.growth(model)
     assert log["images"][-1] >= card["images shown"]
@@ -30,14 +33,7 @@ def test_a_released_model_is_what_its_card_says(model):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_released_model_is_trained_as_the_command_trains_it(model):
-    length = face_gan_release.LENGTHS[model]
-    config = face_gan.configuration(
-        model,
-        length.resolution,
-        channels=length.channels,
-        n_shown=length.n_shown,
-        n_last=length.n_last,
-    )
+    config = face_gan_release.LENGTHS[model].configuration(model)
     released = released_models.released(model).config
     assert replace(config, precision=released.precision) == released  # that is the machine's
 

@@ -48,6 +48,18 @@ class Length:
     n_shown: int  # at each level
     n_last: int | None = None  # at the last level, where it differs
 
+    def configuration(self, model: Model, masks: str = "none", seed: int = 0) -> gan.Config:
+        """How a model of this size is trained: see `face_gan.configuration`."""
+        return face_gan.configuration(
+            model,
+            self.resolution,
+            channels=self.channels,
+            n_shown=self.n_shown,
+            n_last=self.n_last,
+            masks=masks,
+            seed=seed,
+        )
+
 
 LENGTHS: dict[Model, Length] = {
     "textures": Length(256, 192, 48_000, 84_000),
@@ -80,13 +92,7 @@ def train(
     length = LENGTHS[face_gan.check_model(model)]
     training, _ = face_gan.split(faces, N_TEST)
     to = GeometryImages.fit(UniversalMapping(template(), length.resolution), training.geometry)
-    config = face_gan.configuration(
-        model,
-        length.resolution,
-        channels=length.channels,
-        n_shown=length.n_shown,
-        n_last=length.n_last,
-    )
+    config = length.configuration(model)
     data = face_gan.training_images(model, training, to)
     run = gan.train(config, data, runs / model, progress=progress)
     return release(model, run, training, to, folder)
@@ -177,14 +183,7 @@ def _compared(
     images: dict[str, gan.Images], seed: int, scans: str, masks: str, length: Length, runs: Path
 ) -> dict[str, Any]:
     torch.set_num_threads(1)
-    config = face_gan.configuration(
-        "textures",
-        length.resolution,
-        channels=length.channels,
-        n_shown=length.n_shown,
-        masks=masks,
-        seed=seed,
-    )
+    config = length.configuration("textures", masks, seed)
     run = gan.train(config, images[scans], runs / f"{scans}-{masks}-{seed}", progress=False)
     log = run.log()
     made = gan.to_uint8(gan.sample(run.generator(), DRAWS * len(images["held out"]), seed=1))
