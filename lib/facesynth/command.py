@@ -190,7 +190,10 @@ def _add_face_gans(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         "its card. Hours on a processor. A run that was stopped goes on where it was.",
     )
     command.add_argument(
-        "--models", nargs="*", default=["textures", "geometries", "faces"], metavar="MODEL"
+        "--models",
+        nargs="*",
+        default=["textures", "geometries", "faces", "neutral"],
+        metavar="MODEL",
     )
     command.add_argument(
         "--faces", type=Path, default=Path("data/faces"), help="folder of the training set"

@@ -1,7 +1,9 @@
 """GANs of faces: textures (Section 7.1), geometries (Section 8), and both as one image.
 
 The paper trains a generator of textures and another of geometries, and finds afterwards which
-geometry goes with a texture (Section 7.2). Of both in six channels, the two belong together.
+geometry goes with a texture (Section 7.2). Of both in six channels, the two belong together. And
+where each geometry is replaced by "its neutral counterpart" (Section 9), a generator of both makes
+faces that wait for an expression.
 """
 
 from typing import Literal, cast, get_args
@@ -13,9 +15,9 @@ from facesynth import gan
 from facesynth.geometry_images import EACH, NEGATED, GeometryImages
 from facesynth.training_set import TrainingSet
 
-Model = Literal["textures", "geometries", "faces"]
+Model = Literal["textures", "geometries", "faces", "neutral"]
 N_TEXTURE = 3  # channels of a texture; geometry comes after it
-CHANNELS: dict[Model, int] = {"textures": 3, "geometries": 3, "faces": 6}
+CHANNELS: dict[Model, int] = {"textures": 3, "geometries": 3, "faces": 6, "neutral": 6}
 SELDOM = 0.05  # share of the scans
 LARGEST_SMALL = 64  # side of images up to which processors are meant to train
 CLEAN = 3679 / 4963  # of the paper's training scans: the others were damaged
@@ -31,24 +33,30 @@ def training_images(model: Model, faces: TrainingSet, to: GeometryImages) -> gan
 
     model  "textures" (n, R, R, 3), with the masks of what the scans show;
            "geometries" (n, R, R, 3), of which alignment knows every point;
-           "faces" (n, R, R, 6), textures and then geometries, with the masks
+           "faces" (n, R, R, 6), textures and then geometries, with the masks;
+           "neutral" (n, R, R, 6), where the geometries are the subjects' neutral ones
 
     No scan shows the slit between the lips, and hardly any an eye that its bumpy geometry does not
     mask. What is never shown cannot be learned: pixels that fewer than one scan in twenty shows are
     taken as they are filled, eyes from their photographs and the rest from around.
 
     Raises `UnknownModelError`, `gan.ImageSizeError` where textures do not shrink to R x R,
-    `MeshArrayError` and `GeometryRangeError`.
+    `TrainingSetError` where a neutral scan is missing, `MeshArrayError` and `GeometryRangeError`.
     """
     check_model(model)
     if model == "geometries":
-        return gan.Images(to.to_images(faces.geometry))
+        return gan.Images(to.to_images(geometry_of(model, faces)))
     textures = shrunk(faces.textures, to.mapping.resolution)
     masks = _valid(faces.valid | (faces.valid.mean(axis=0) < SELDOM), to.mapping.resolution)
     if model == "textures":
         return gan.Images(textures, masks)
-    geometries = to.to_images(faces.geometry)
+    geometries = to.to_images(geometry_of(model, faces))
     return gan.Images(np.concatenate([textures / np.float32(127.5) - 1, geometries], axis=3), masks)
+
+
+def geometry_of(model: Model, faces: TrainingSet) -> NDArray[np.float32]:
+    """The geometries (n, m, 3) mm that a model learns: of the scans, or their neutral ones."""
+    return faces.neutral_geometry if model == "neutral" else faces.geometry
 
 
 def configuration(
@@ -81,7 +89,8 @@ def configuration(
     Raises `UnknownModelError`, and `gan.ConfigError` for numbers that no training can have.
     """
     check_model(model)
-    penalty = 1.0 if model == "geometries" else 0.1  # smooth images are told apart too easily
+    # Smooth images are told apart too easily, and so are those of which there are few.
+    penalty = {"textures": 0.1, "neutral": 3.0}.get(model, 1.0)
     # Few images a step learn most from each; a GPU is as fast with a few more.
     batch = {16: 16, 1024: 8} if resolution <= LARGEST_SMALL else {1024: 16}
     whole = (tuple(range(CHANNELS[model])),)
@@ -107,7 +116,7 @@ def configuration(
         batch=batch,
         average_images=n_shown / 12,
         mirrored=EACH if model == "geometries" else whole,
-        negated={"textures": (), "geometries": NEGATED, "faces": (N_TEXTURE,)}[model],
+        negated={"textures": (), "geometries": NEGATED}.get(model, (N_TEXTURE,)),
         # Coordinates need more digits than bfloat16 has.
         precision=gan.fastest_precision() if model == "textures" else "32-true",
         seed=seed,

@@ -64,7 +64,8 @@ class Length:
 LENGTHS: dict[Model, Length] = {
     "textures": Length(256, 192, 48_000, 84_000),
     "geometries": Length(128, 256, 30_000, 104_000),
-    "faces": Length(128, 64, 24_000),
+    "faces": Length(256, 192, 30_000, 87_000),
+    "neutral": Length(128, 192, 30_000, 164_000),
 }
 COMPARISON = "all_or_clean.json"
 COMPARED = Length(64, 64, 12_000)
@@ -91,7 +92,8 @@ def train(
     """
     length = LENGTHS[face_gan.check_model(model)]
     training, _ = face_gan.split(faces, N_TEST)
-    to = GeometryImages.fit(UniversalMapping(template(), length.resolution), training.geometry)
+    mapping = UniversalMapping(template(), length.resolution)
+    to = GeometryImages.fit(mapping, face_gan.geometry_of(model, training))
     config = length.configuration(model)
     data = face_gan.training_images(model, training, to)
     run = gan.train(config, data, runs / model, progress=progress)
@@ -142,7 +144,7 @@ def score(
         found["textures"] = scores(data.pixels, made.textures(images), data.masks, COMPONENTS)
     if made.model != "textures":
         assert made.geometries is not None
-        real = made.geometries.to_images(scans.geometry)
+        real = made.geometries.to_images(face_gan.geometry_of(made.model, scans))
         found["geometries"] = scores(real, images[..., -3:], None, COMPONENTS)
     return found
 

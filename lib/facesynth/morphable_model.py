@@ -80,10 +80,10 @@ class MorphableModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         faces: Floats = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         n, d = faces.shape
-        _check_n_components(self.n_components, n, d)
+        check_n_components(self.n_components, n, d)
         mean = faces.mean(axis=0, dtype=np.float64)
-        values, vectors = _principal_axes(_smaller_product(faces, mean), min(n - 1, d))
-        k = _choose(self.n_components, values)
+        values, vectors = principal_axes(_smaller_product(faces, mean), min(n - 1, d))
+        k = choose_n_components(self.n_components, values)
 
         self.spectrum_ = values / (n - 1)
         self.explained_variance_ = self.spectrum_[:k]
@@ -92,13 +92,11 @@ class MorphableModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.n_components_ = self._n_features_out = k
         self.n_samples_ = n
         self.mean_ = mean.astype(faces.dtype)
-        self.components_ = np.empty((k, d), faces.dtype)
         if n <= d:  # from the left singular vectors U to the right ones: V^T = S^-1 U^T X
-            projection = (vectors[:, :k] / self.singular_values_).T
-            for columns, block in _column_blocks(faces, mean):
-                self.components_[:, columns] = projection @ block
+            weights = (vectors[:, :k] / self.singular_values_).T
+            self.components_ = combined(weights, faces, mean)
         else:
-            self.components_[:] = vectors[:, :k].T
+            self.components_ = vectors[:, :k].T.astype(faces.dtype)
         for component in self.components_:  # eigenvectors come with either sign: fix it
             component *= np.sign(component[np.argmax(np.abs(component))])
         return self
@@ -152,16 +150,30 @@ class MorphableModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return tags
 
 
+def gram(faces: Floats, mean: Floats) -> Floats:
+    """X X^T (n, n) of the centred data X = faces - mean, (n, d), in float64."""
+    product = np.zeros((len(faces),) * 2)
+    for _, block in _column_blocks(faces, mean):
+        product += block @ block.T
+    return product
+
+
+def combined(weights: Floats, faces: Floats, mean: Floats) -> Floats:
+    """Linear combinations W X (k, d) of the centred data X (n, d), with weights W (k, n)."""
+    result = np.empty((len(weights), faces.shape[1]), faces.dtype)
+    for columns, block in _column_blocks(faces, mean):
+        result[:, columns] = weights @ block
+    return result
+
+
 def _smaller_product(faces: Floats, mean: Floats) -> Floats:
     """X X^T (n, n) of the centred data X, or X^T X (d, d) if that is smaller, in float64."""
     n, d = faces.shape
-    product = np.zeros((min(n, d),) * 2)
     if n <= d:
-        for _, block in _column_blocks(faces, mean):
-            product += block @ block.T
-    else:
-        for block in _row_blocks(faces, mean):
-            product += block.T @ block
+        return gram(faces, mean)
+    product = np.zeros((d, d))
+    for block in _row_blocks(faces, mean):
+        product += block.T @ block
     return product
 
 
@@ -180,7 +192,7 @@ def _row_blocks(faces: Floats, mean: Floats) -> Iterator[Floats]:
         yield faces[start : start + height] - mean
 
 
-def _principal_axes(product: Floats, most: int) -> tuple[Floats, Floats]:
+def principal_axes(product: Floats, most: int) -> tuple[Floats, Floats]:
     """Eigenvalues (r,) of a positive semidefinite matrix, falling, and eigenvectors (n, r).
 
     At most `most`, and only those that stand out of the rounding: r is the data's rank.
@@ -194,7 +206,7 @@ def _principal_axes(product: Floats, most: int) -> tuple[Floats, Floats]:
     return values[:rank], vectors[:, :rank]
 
 
-def _check_n_components(n_components: object, n: int, d: int) -> None:
+def check_n_components(n_components: object, n: int, d: int) -> None:
     """Say before the work begins whether k components can come of n faces of d numbers."""
     if n_components is None:
         return
@@ -213,7 +225,7 @@ def _check_n_components(n_components: object, n: int, d: int) -> None:
         )
 
 
-def _choose(n_components: int | float | None, values: Floats) -> int:
+def choose_n_components(n_components: int | float | None, values: Floats) -> int:
     """K for the setting `n_components`, given all r variances."""
     if n_components is None:
         return len(values)

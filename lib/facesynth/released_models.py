@@ -37,7 +37,7 @@ class WeightsError(OSError):
 class ReleasedModel:
     """A trained generator, and what takes its images to faces.
 
-    model       "textures", "geometries" or "faces"
+    model       as in `face_gan.Model`
     generator   makes images (n, R, R, c), textures first
     config      what it was trained with
     geometries  takes its last three channels to faces; None where there is no geometry

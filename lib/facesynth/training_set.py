@@ -62,6 +62,24 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.subjects)
 
+    @property
+    def neutral_geometry(self) -> NDArray[np.float32]:
+        """(n, m, 3) mm: each scan's subject without expression (Section 9).
+
+        Raises `TrainingSetError` where a subject has no neutral scan.
+        """
+        rows = np.flatnonzero(self.expressions == 0)
+        rows = rows[np.argsort(self.subjects[rows])]
+        where = np.searchsorted(self.subjects[rows], self.subjects)
+        where = rows[np.minimum(where, len(rows) - 1)] if len(rows) else np.zeros(len(self), int)
+        alone = np.unique(self.subjects[(self.subjects[where] != self.subjects) | (len(rows) == 0)])
+        if len(alone):
+            raise TrainingSetError(
+                f"{len(alone)} subjects have no neutral scan, the first is {alone[0]}: leave them "
+                "out"
+            )
+        return self.geometry[where]
+
     def take(self, rows: NDArray[np.bool_]) -> "TrainingSet":
         """Return some of the scans, by a mask (n,)."""
         return TrainingSet(*(getattr(self, field.name)[rows] for field in fields(self)))
