@@ -1,0 +1,164 @@
+"""Expressions: what a face's geometry adds to its neutral one. Section 9 of the paper.
+
+After Chu et al. (2014), "a linear basis for expressions": the differences of expressive faces from
+their neutral ones, their mean, and the principal components of what is left,
+
+    g_exp = g_neutral + mu_diff + V_exp alpha_exp,
+
+for any neutral face, a generated one too. `TrainingSet.neutral_geometry` makes models of neutral
+faces from textures of any expression.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from facesynth.mesh import MeshArrayError
+from facesynth.morphable_model import Floats, MorphableModel
+from facesynth.population import template
+
+# Distances between landmarks, in mm: each a sum of coordinates (axis, sign, numbers of landmarks,
+# of which the mean is taken). The 43 are: brows 0 to 9, nose to 18, eyes to 30, lips to 42.
+MEASURES: Mapping[str, tuple[tuple[int, int, tuple[int, ...]], ...]] = {
+    "smile": ((0, 1, (37,)), (0, -1, (31,))),  # width of the mouth
+    "jaw open": ((1, 1, (34,)), (1, -1, (40,))),  # from the upper lip's middle to the lower one's
+    "brow raise": ((1, 1, tuple(range(10))), (1, -1, (19, 22, 25, 28))),  # over the eyes' corners
+}
+
+
+class ExpressionModel(BaseEstimator):
+    """Principal components of differences from the neutral face.
+
+    Parameters
+    ----------
+    n_components : int, float or None
+        k, as in `MorphableModel`.
+
+    Attributes
+    ----------
+    mean_ : (m, 3)
+        mu_diff in mm.
+    components_ : (k, m, 3)
+        V_exp: orthonormal, by falling variance.
+    explained_variance_, explained_variance_ratio_ : (k,)
+        In mm², and as shares.
+    neutral_ : (k,)
+        The coefficients whose difference is closest to none: a neutral face's own.
+    """
+
+    def __init__(self, n_components: int | float | None = None):
+        self.n_components = n_components
+
+    def fit(self, neutral: ArrayLike, expressive: ArrayLike) -> Self:
+        """Learn from n faces with expressions and their neutral ones, (n, m, 3) mm each.
+
+        Raises
+        ------
+        MeshArrayError
+            If the two differ in shape, or hold NaN or infinite numbers.
+        ComponentsError
+            If there are fewer faces than components.
+        """
+        differences = _difference(neutral, expressive)
+        model = MorphableModel(self.n_components).fit(differences.reshape(len(differences), -1))
+        shape = differences.shape[1:]
+        self.mean_ = model.mean_.reshape(shape)
+        self.components_ = model.components_.reshape(-1, *shape)
+        self.explained_variance_ = model.explained_variance_
+        self.explained_variance_ratio_ = model.explained_variance_ratio_
+        self.neutral_ = -model.components_ @ model.mean_
+        self._model = model
+        return self
+
+    def transform(self, neutral: ArrayLike, expressive: ArrayLike) -> Floats:
+        """Coefficients (n, k) of the differences between faces (n, m, 3) mm."""
+        check_is_fitted(self)
+        differences = _difference(neutral, expressive, self.mean_.shape)
+        return self._model.transform(differences.reshape(len(differences), -1))
+
+    def sample(self, n: int, random_state: Any = None) -> Floats:
+        """Random coefficients (n, k), normal with the variances of the training faces."""
+        check_is_fitted(self)
+        return self._model.sample_coefficients(n, random_state)
+
+    def apply(self, neutral: ArrayLike, coefficients: ArrayLike) -> Floats:
+        """Add expressions to neutral faces.
+
+        Parameters
+        ----------
+        neutral : (m, 3) or (n, m, 3)
+            In mm.
+        coefficients : (k,) or (n, k)
+            alpha_exp. One face takes many, and one expression goes to many faces.
+
+        Returns
+        -------
+        (n, m, 3), or (m, 3) where both are single.
+        """
+        check_is_fitted(self)
+        faces, alpha = np.asarray(neutral), np.asarray(coefficients)
+        if faces.shape[-2:] != self.mean_.shape or faces.ndim not in (2, 3):
+            raise MeshArrayError(
+                f"neutral faces have shape {faces.shape}; expected (n, *{self.mean_.shape})"
+            )
+        if alpha.ndim not in (1, 2) or alpha.shape[-1] != len(self.components_):
+            raise MeshArrayError(
+                f"coefficients have shape {alpha.shape}; expected (n, {len(self.components_)})"
+            )
+        added = alpha @ self.components_.reshape(len(self.components_), -1)
+        return faces + self.mean_ + added.reshape(*alpha.shape[:-1], *self.mean_.shape)
+
+    def directions(self) -> dict[str, Floats]:
+        """Directions (k,) that change one of `MEASURES` by 1 mm and the others not at all.
+
+        Of all such directions each is the most likely one, in the sense of Eq. 2: with the measures
+        A of the components and their variances S, the columns of S A^T (A S A^T)^-1.
+        """
+        check_is_fitted(self)
+        operator = measure_operator().reshape(len(MEASURES), -1)
+        A = operator @ self.components_.reshape(len(self.components_), -1).T  # (measures, k)
+        spread = self.explained_variance_[:, None] * A.T  # S A^T
+        if np.linalg.matrix_rank(A @ spread) < len(MEASURES):
+            raise ValueError(
+                f"{len(self.components_)} components do not change {', '.join(MEASURES)} one by "
+                "one: take more of them"
+            )
+        return dict(zip(MEASURES, np.linalg.solve(A @ spread, spread.T), strict=True))
+
+
+def measure_operator() -> NDArray[np.float64]:
+    """Weights (measures, m, 3) of the template's coordinates in each of `MEASURES`."""
+    landmarks = template().landmarks
+    operator = np.zeros((len(MEASURES), len(template().vertices), 3))
+    for row, terms in zip(operator, MEASURES.values(), strict=True):
+        for axis, sign, numbers in terms:
+            row[landmarks[list(numbers)], axis] += sign / len(numbers)
+    return operator
+
+
+def measure(faces: ArrayLike) -> dict[str, NDArray[np.float64]]:
+    """Return `MEASURES` (n,) in mm of faces (n, m, 3) mm in the template's topology."""
+    found = np.einsum("kmc,nmc->kn", measure_operator(), np.asarray(faces, np.float64))
+    return dict(zip(MEASURES, found, strict=True))
+
+
+def _difference(
+    neutral: ArrayLike, expressive: ArrayLike, shape: tuple[int, ...] | None = None
+) -> Floats:
+    a, b = np.asarray(neutral), np.asarray(expressive)
+    if a.shape != b.shape or a.ndim != 3 or a.shape[2] != 3 or shape not in (None, a.shape[1:]):
+        raise MeshArrayError(
+            f"neutral faces {a.shape} and faces with expressions {b.shape} must be pairs, "
+            f"(n, {'m, 3' if shape is None else ', '.join(map(str, shape))}) each"
+        )
+    for name, faces in (("neutral", a), ("expressive", b)):
+        bad = np.flatnonzero(~np.isfinite(faces).all(axis=(1, 2)))
+        if len(bad):
+            raise MeshArrayError(
+                f"{len(bad)} {name} faces hold NaN or infinite numbers, the first {bad[0]}"
+            )
+    return b - a
