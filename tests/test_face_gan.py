@@ -27,10 +27,10 @@ def to(faces):
     return GeometryImages.fit(UniversalMapping(template(), R), faces.geometry)
 
 
-@pytest.mark.parametrize("model", ["textures", "geometries", "faces"])
+@pytest.mark.parametrize("model", face_gan.CHANNELS)
 def test_every_model_learns_from_its_images(model, faces, to, tmp_path):
     data = face_gan.training_images(model, faces, to)
-    channels = 6 if model == "faces" else 3
+    channels = 6 if model in ("faces", "neutral") else 3
     assert (len(data), data.resolution, data.channels) == (N, R, channels)
     assert (data.masks is None) == (model == "geometries")
     config = face_gan.configuration(model, R, channels=8, n_shown=48)
@@ -53,6 +53,13 @@ def test_mirrored_as_configured_a_face_is_the_face_in_a_mirror(faces, to):
     sign = np.array([-1 if k in config.negated else 1 for k in range(6)])
     np.testing.assert_allclose(sign * data.pixels[:, :, ::-1], other.pixels, atol=1e-5)
     np.testing.assert_array_equal(data.masks[:, :, ::-1], other.masks)
+
+
+def test_neutral_faces_have_the_geometry_of_the_neutral_scan(faces, to):
+    scans = replace(faces, subjects=np.array([0, 0, 1, 1]), expressions=np.array([0, 1, 2, 0]))
+    data, own = (face_gan.training_images(model, scans, to) for model in ("neutral", "faces"))
+    np.testing.assert_array_equal(data.pixels[..., :3], own.pixels[..., :3])
+    np.testing.assert_array_equal(data.pixels[..., 3:], own.pixels[[0, 0, 3, 3]][..., 3:])
 
 
 def test_masks_go_with_their_textures(faces, to):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from facesynth import landmarks
+from facesynth import landmarks, real_data
 from facesynth.population import sample, template
 from facesynth.scanned_surface import ScannedSurface
 from facesynth.scanning import Scan
@@ -146,3 +146,19 @@ def test_real_scan(real_data_folder):
     error = np.linalg.norm(landmarks.detect(scan) - scan.landmarks, axis=1)
     assert np.median(error) < 3.5
     assert error.max() < 12
+
+
+def test_landmarks_of_a_photograph(real_data_folder):
+    """The middles of the eyes' corners are near the pupils that people have marked."""
+    person = real_data.london()[0]
+    found = landmarks.in_photograph(person.read())
+    assert found.shape == (N_LANDMARKS, 2)
+    right, left = found[19:25].mean(axis=0), found[25:31].mean(axis=0)
+    apart = np.linalg.norm(person.landmarks[0] - person.landmarks[1])
+    for eye, pupil in zip((right, left), person.landmarks[:2], strict=True):
+        assert np.linalg.norm(eye - pupil) < 0.1 * apart
+
+
+def test_a_photograph_of_nobody():
+    with pytest.raises(landmarks.NoFaceError, match="no face is found in a photograph of 90 x 60"):
+        landmarks.in_photograph(np.full((60, 90, 3), 120, np.uint8))

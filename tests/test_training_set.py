@@ -175,3 +175,17 @@ def test_every_released_file_is_whole():
     assert faces.subjects.tolist() == np.repeat(np.arange(len(faces) // 5), 5).tolist()
     assert np.isfinite(faces.geometry).all()
     assert faces.valid.any(axis=(1, 2)).all()
+
+
+def test_neutral_geometry_is_that_of_the_same_subject():
+    subjects, expressions = np.array([3, 3, 1, 1, 2]), np.array([1, 0, 0, 2, 0])
+    numbers = np.arange(5.0)
+    images = np.zeros((5, 4, 4, 3), np.uint8)
+    scans = training_set.TrainingSet(
+        subjects, expressions, numbers[:, None, None] * np.ones((5, 2, 3)), images, images[..., 0]
+    )
+    assert scans.neutral_geometry[:, 0, 0].tolist() == [1, 1, 2, 2, 4]
+    with pytest.raises(TrainingSetError, match="1 subjects have no neutral scan, the first is 3"):
+        _ = scans.take(numbers != 1).neutral_geometry
+    with pytest.raises(TrainingSetError, match="2 subjects have no neutral scan, the first is 1"):
+        _ = scans.take(expressions > 0).neutral_geometry

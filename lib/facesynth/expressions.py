@@ -29,6 +29,9 @@ MEASURES: Mapping[str, tuple[tuple[int, int, tuple[int, ...]], ...]] = {
     "brow raise": ((1, 1, tuple(range(10))), (1, -1, (19, 22, 25, 28))),  # over the eyes' corners
 }
 
+ROUNDS = 20  # of holding faces still
+STILL = 0.5  # mm, beyond which a vertex is taken to move
+
 
 class ExpressionModel(BaseEstimator):
     """Principal components of differences from the neutral face.
@@ -128,6 +131,28 @@ class ExpressionModel(BaseEstimator):
                 "one: take more of them"
             )
         return dict(zip(MEASURES, np.linalg.solve(A @ spread, spread.T), strict=True))
+
+
+def held_still(neutral: ArrayLike, expressive: ArrayLike) -> Floats:
+    """Move faces rigidly to where what their expressions leave alone lies on their neutral faces.
+
+    neutral, expressive : (n, m, 3) mm. Returns the moved (n, m, 3). Scans are moved onto the
+    template by all their vertices, of which an open jaw takes many along. Here a vertex counts the
+    less, the further it is away: rigid motions by least squares are repeated with the weights of a
+    Cauchy distribution. Raises `MeshArrayError`.
+    """
+    _difference(neutral, expressive)
+    still, moved = np.asarray(neutral, np.float64), np.asarray(expressive, np.float64)
+    for _ in range(ROUNDS):
+        away = np.square(moved - still).sum(axis=2)
+        weight = 1 / (1 + away / STILL**2)
+        weight /= weight.sum(axis=1, keepdims=True)
+        centre_a, centre_b = (np.einsum("nm,nmc->nc", weight, x)[:, None] for x in (moved, still))
+        a, b = moved - centre_a, still - centre_b
+        u, _, vt = np.linalg.svd(np.einsum("nm,nmc,nmd->ncd", weight, a, b, optimize=True))
+        u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]  # a rotation, and no reflection
+        moved = a @ (u @ vt) + centre_b
+    return moved.astype(np.asarray(expressive).dtype)
 
 
 def measure_operator() -> NDArray[np.float64]:

@@ -175,14 +175,33 @@ class _Marks:
 
 def _mark(surface: ScannedSurface, view: View) -> _Marks | None:
     """Detect in one view and back-project; None without a face."""
+    pixels = _detected(picture(surface, view))
+    return None if pixels is None else _back_project(surface, view, pixels)
+
+
+def in_photograph(image: Photograph) -> FloatArray:
+    """Find the 43 landmarks (43, 2), column and row in pixels, of the face in a photograph.
+
+    Raises `NoFaceError`.
+    """
+    pixels = _detected(image)
+    if pixels is None:
+        raise NoFaceError(
+            f"no face is found in a photograph of {image.shape[1]} x {image.shape[0]} pixels: it "
+            "must be upright, seen from the front, and 80 pixels wide or more"
+        )
+    return pixels
+
+
+def _detected(image: Photograph) -> FloatArray | None:
+    """The 43 landmarks (43, 2) of the plainest face in an image (h, w, 3); None without one."""
     detector, predictor = _dlib()
-    image = picture(surface, view)
     boxes, scores, _ = detector.run(image, 0, 0.0)
     if not boxes:
         return None
     shape = predictor(image, boxes[int(np.argmax(scores))])
     pixels = np.array([(p.x, p.y) for p in shape.parts()], dtype=np.float64)
-    return _back_project(surface, view, pixels[FIRST_OF_68 : FIRST_OF_68 + N_LANDMARKS])
+    return pixels[FIRST_OF_68 : FIRST_OF_68 + N_LANDMARKS]
 
 
 def picture(surface: ScannedSurface, view: View) -> NDArray[np.uint8]:

@@ -39,7 +39,8 @@ def invert(
 
     model     of textures and geometries
     textures  (n, R, R, 3) sRGB, of the generator's size
-    masks     (n, R, R), True where a texture counts; None: everywhere
+    masks     (n, R, R), True where a texture counts in the descent; None: everywhere. The first
+              guess takes textures as they are filled
     steps     of gradient descent; 0 leaves the first guess
     n_start   faces that are generated for the first guess
 

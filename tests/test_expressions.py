@@ -1,0 +1,153 @@
+"""Expressions as components of differences: identities, held-out faces, named directions."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from facesynth.expressions import (
+    MEASURES,
+    ExpressionModel,
+    held_still,
+    measure,
+    measure_operator,
+)
+from facesynth.mesh import MeshArrayError
+from facesynth.morphable_model import ComponentsError
+from facesynth.population import sample, template
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """(n, e, m, 3) mm, neutral ones first."""
+    return sample(12, 1, expressions=True, progress=False).expressions
+
+
+@pytest.fixture(scope="module")
+def pairs(faces):
+    expressive = faces[:, 1:].reshape(-1, *faces.shape[2:])
+    return np.repeat(faces[:, 0], faces.shape[1] - 1, axis=0), expressive
+
+
+@pytest.fixture(scope="module")
+def model(pairs):
+    return ExpressionModel(8).fit(pairs[0][:-8], pairs[1][:-8])
+
+
+def test_two_points_by_hand():
+    neutral = np.zeros((2, 1, 3))
+    expressive = np.array([[[1.0, 0, 0]], [[3.0, 0, 0]]])
+    model = ExpressionModel(1).fit(neutral, expressive)
+    np.testing.assert_allclose(model.mean_, [[2, 0, 0]])
+    np.testing.assert_allclose(model.components_, [[[1, 0, 0]]])
+    np.testing.assert_allclose(model.explained_variance_, [2])
+    np.testing.assert_allclose(model.apply([[5.0, 5, 5]], [1.0]), [[8, 5, 5]])
+    np.testing.assert_allclose(model.neutral_, [-2])
+
+
+def test_all_components_give_every_training_expression_back(pairs):
+    neutral, expressive = (part[:10] for part in pairs)
+    model = ExpressionModel().fit(neutral, expressive)
+    rebuilt = model.apply(neutral, model.transform(neutral, expressive))
+    np.testing.assert_allclose(rebuilt, expressive, atol=1e-3)
+
+
+def test_expressions_of_others_are_rebuilt(model, pairs):
+    neutral, expressive = (part[-8:] for part in pairs)  # of two subjects
+    rebuilt = model.apply(neutral, model.transform(neutral, expressive))
+    away, moved = (np.linalg.norm(x - expressive, axis=2).mean() for x in (rebuilt, neutral))
+    assert away < 0.2 * moved
+
+
+def test_a_neutral_face_s_coefficients_leave_it_about_as_it_is(model, pairs):
+    face = pairs[0][0]
+    away = np.linalg.norm(model.apply(face, model.neutral_) - face, axis=1)
+    assert away.mean() < 0.2  # mm: the mean difference is not wholly in the components
+
+
+def test_unmoved_vertices_stay(pairs):
+    """What no training expression moves, no coefficients move."""
+    neutral, expressive = pairs
+    unmoved = np.arange(neutral.shape[1]) < 500
+    held = np.where(unmoved[:, None], neutral, expressive)
+    model = ExpressionModel(8).fit(neutral, held)
+    made = model.apply(neutral[0], 3 * model.sample(5, random_state=0))
+    np.testing.assert_allclose(made[:, unmoved], neutral[0][None, unmoved].repeat(5, 0), atol=1e-5)
+
+
+def test_one_expression_on_many_faces_and_many_on_one(model, pairs):
+    alpha = model.sample(3, random_state=1)
+    assert np.array_equal(alpha, model.sample(3, random_state=1))
+    faces = pairs[0][:3]
+    each = model.apply(faces, alpha)
+    for k in range(3):
+        np.testing.assert_allclose(model.apply(faces[k], alpha[k]), each[k], atol=1e-4)
+    assert model.apply(faces[0], alpha).shape == each.shape
+    assert model.apply(faces, alpha[0]).shape == each.shape
+
+
+def test_samples_have_the_model_s_variances(model):
+    drawn = model.sample(20_000, random_state=0)
+    np.testing.assert_allclose(drawn.var(axis=0), model.explained_variance_, rtol=0.05)
+
+
+def test_a_direction_changes_its_measure_alone(model, pairs):
+    face = pairs[0][0]
+    before = measure(model.apply(face, model.neutral_)[None])
+    for name, direction in model.directions().items():
+        after = measure(model.apply(face, model.neutral_ + 3 * direction)[None])
+        for other in MEASURES:
+            change = after[other] - before[other]
+            np.testing.assert_allclose(change, 3 if other == name else 0, atol=1e-3)
+
+
+def test_measures_are_distances_of_landmarks():
+    face, marks = template().vertices, template().landmarks
+    found = measure(face[None])
+    assert found["smile"] == pytest.approx(face[marks[37], 0] - face[marks[31], 0])
+    assert 30 < found["smile"][0] < 70
+    assert found["jaw open"] == pytest.approx(face[marks[34], 1] - face[marks[40], 1])
+    assert found["brow raise"][0] > 5
+    np.testing.assert_allclose(measure_operator().sum(axis=1), 0, atol=1e-12)  # wherever it is
+
+
+def test_what_expressions_are_for(faces):
+    change = {name: (v - v[0])[1:] for name, v in measure(faces.mean(axis=0)).items()}
+    assert change["smile"].argmax() == 0  # smile, surprise, sadness, anger
+    assert change["jaw open"].argmax() == 1
+    assert change["brow raise"].argmin() == 3
+
+
+def test_what_an_expression_leaves_alone_is_held_still(faces):
+    """Surprise, with the head turned and moved, as a scan would be."""
+    turn = Rotation.from_euler("xyz", [1.5, -1, 0.5], degrees=True).as_matrix()
+    moved = faces[:, 2] @ turn.T + [1, -2, 0.5]
+    found = held_still(faces[:, 0], moved)
+    away = np.linalg.norm(found - faces[:, 2], axis=2)
+    before = np.linalg.norm(moved - faces[:, 2], axis=2)
+    assert away.mean() < 0.15 * before.mean()
+    lengths = [np.linalg.norm(x[:, 1:] - x[:, :1], axis=2) for x in (found, moved)]
+    np.testing.assert_allclose(*lengths, atol=1e-3)  # a rigid motion
+
+
+def test_bad_input(model, pairs):
+    neutral, expressive = pairs
+    with pytest.raises(MeshArrayError, match="must be pairs"):
+        ExpressionModel().fit(neutral, expressive[:-1])
+    with pytest.raises(MeshArrayError, match="must be pairs"):
+        model.transform(neutral[:, :-1], expressive[:, :-1])
+    broken = expressive.copy()
+    broken[3, 5] = np.nan
+    with pytest.raises(MeshArrayError, match=r"1 expressive faces hold NaN .* first 3"):
+        ExpressionModel().fit(neutral, broken)
+    with pytest.raises(ComponentsError, match="n_components=99"):
+        ExpressionModel(99).fit(neutral, expressive)
+    with pytest.raises(MeshArrayError, match="neutral faces have shape"):
+        model.apply(neutral[0, :-1], model.neutral_)
+    with pytest.raises(MeshArrayError, match="coefficients have shape"):
+        model.apply(neutral[0], model.neutral_[:-1])
+    with pytest.raises(ValueError, match="2 components do not change"):
+        ExpressionModel(2).fit(neutral, expressive).directions()
+    with pytest.raises(NotFittedError):
+        clone(model).sample(1)
