@@ -1,6 +1,7 @@
 """LeastSquaresFit and its siblings against scikit-learn's PCA and LinearRegression.
 
     python benchmarks/geometry_fitting.py [--samples 2000] [--resolution 256] [--components 200]
+                                          [--only METHOD ...]
 
 All run in this process on the same float32 arrays, in as many threads as OMP_NUM_THREADS says (two,
 unless it is set). The peer is the same pipeline of scikit-learn's own parts, whose randomised
@@ -22,6 +23,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
+from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
@@ -81,6 +83,7 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=256)
     parser.add_argument("--components", type=int, default=200)
     parser.add_argument("--exact", action="store_true")
+    parser.add_argument("--only", nargs="*", metavar="METHOD")
     options = parser.parse_args()
     k = options.components
     T, G = pairs(options.samples + 100, options.resolution)
@@ -105,7 +108,8 @@ def main() -> None:
         methods["scikit-learn, full"] = peer("full")
     print(f"{'':26} {'fit':>8} {'peak':>8} {'100 faces':>12} {'1 face':>10} {'error':>8}")
     seconds = {}
-    for name, method in methods.items():
+    for name in options.only or methods:
+        method = clone(methods[name])  # and the one before is gone, with its memory
         _, seconds[name], peak = measured(method.fit, T, G)
         found, many, _ = measured(method.predict, T_new)
         one = min(measured(method.predict, T_new[:1])[1] for _ in range(5))
@@ -117,7 +121,7 @@ def main() -> None:
     for name in seconds:
         if name.startswith("scikit-learn"):
             ratio = seconds[name] / seconds["least squares"]
-            print(f"{name}: {ratio:.1f} times the seconds of least squares")
+            print(f"{name}: {ratio:.2f} times the seconds of least squares")
 
 
 if __name__ == "__main__":

@@ -282,9 +282,10 @@ class MaximumLikelihoodFit(_Fit):
         self.coefficient_variance_ = values[:k] / (n - 1)  # Eq. 15: they are uncorrelated
         self.noise_variance_ = self._noise(T, U_t)
         # Eq. 14 as it must read: beta* = (U_t^T S^-1 U_t + S_beta^-1)^-1 U_t^T S^-1 (t - mu_Mt)
-        certainty = U_t / self.noise_variance_  # U_t^T S^-1
-        normal = certainty @ U_t.T + np.diag(1 / self.coefficient_variance_)
-        self._to_beta = (w * cho_solve(cho_factor(normal), certainty)).astype(T.dtype)
+        U_t /= np.sqrt(self.noise_variance_)
+        normal = U_t @ U_t.T + np.diag(1 / self.coefficient_variance_)
+        U_t *= w / np.sqrt(self.noise_variance_)  # U_t^T S^-1
+        self._to_beta = cho_solve(cho_factor(normal), U_t, overwrite_b=True).astype(T.dtype)
         return self
 
     def predict(self, X: ArrayLike) -> Floats:
