@@ -106,7 +106,7 @@ class ExpressionModel(BaseEstimator):
         faces, alpha = np.asarray(neutral), np.asarray(coefficients)
         if faces.shape[-2:] != self.mean_.shape or faces.ndim not in (2, 3):
             raise MeshArrayError(
-                f"neutral faces have shape {faces.shape}; expected (n, *{self.mean_.shape})"
+                f"neutral faces have shape {faces.shape}; expected (n, {len(self.mean_)}, 3)"
             )
         if alpha.ndim not in (1, 2) or alpha.shape[-1] != len(self.components_):
             raise MeshArrayError(

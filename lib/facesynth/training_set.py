@@ -68,16 +68,14 @@ class TrainingSet:
 
         Raises `TrainingSetError` where a subject has no neutral scan.
         """
-        rows = np.flatnonzero(self.expressions == 0)
-        rows = rows[np.argsort(self.subjects[rows])]
-        where = np.searchsorted(self.subjects[rows], self.subjects)
-        where = rows[np.minimum(where, len(rows) - 1)] if len(rows) else np.zeros(len(self), int)
-        alone = np.unique(self.subjects[(self.subjects[where] != self.subjects) | (len(rows) == 0)])
-        if len(alone):
+        neutral = {int(self.subjects[row]): row for row in np.flatnonzero(self.expressions == 0)}
+        alone = sorted({int(subject) for subject in self.subjects} - set(neutral))
+        if alone:
             raise TrainingSetError(
                 f"{len(alone)} subjects have no neutral scan, the first is {alone[0]}: leave them "
                 "out"
             )
+        where = [neutral[int(subject)] for subject in self.subjects]
         return self.geometry[where]
 
     def take(self, rows: NDArray[np.bool_]) -> "TrainingSet":
