@@ -37,7 +37,7 @@ lint: environment
 	@$(BIN)/mypy
 
 bench: environment
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
 experiments: environment
 	@$(BIN)/facesynth experiments --preset $(PRESET)

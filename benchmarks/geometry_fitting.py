@@ -13,7 +13,6 @@ sampled every 10 ms.
 
 import argparse
 import os
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+from _memory import resident
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.decomposition import PCA
@@ -59,22 +58,11 @@ def pairs(n: int, resolution: int) -> tuple[np.ndarray, np.ndarray]:
 
 def measured(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float, float]:
     """What some work returns, its seconds, and GB of the process at its peak."""
-    process, done = psutil.Process(), threading.Event()
-    peak = process.memory_info().rss
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(0.01):
-            peak = max(peak, process.memory_info().rss)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    began = time.perf_counter()
-    result = work(*arguments)
-    seconds = time.perf_counter() - began
-    done.set()
-    watcher.join()
-    return result, seconds, peak / 1e9
+    with resident() as memory:
+        began = time.perf_counter()
+        result = work(*arguments)
+        seconds = time.perf_counter() - began
+    return result, seconds, memory.peak / 1e9
 
 
 def main() -> None:

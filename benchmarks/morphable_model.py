@@ -12,7 +12,6 @@ what the resident set grew by at its peak while fitting, sampled every 10 ms, be
 
 import argparse
 import os
-import threading
 import time
 from collections.abc import Callable
 
@@ -20,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+from _memory import resident
 from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_info
@@ -40,22 +39,11 @@ def textures(n: int, resolution: int, rng: np.random.Generator) -> np.ndarray:
 
 def measure(fit: Callable[[], object]) -> tuple[float, float]:
     """Seconds of processor time that `fit` takes, and MB that the process grows by at its peak."""
-    process, done = psutil.Process(), threading.Event()
-    start = peak = process.memory_info().rss
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(0.01):
-            peak = max(peak, process.memory_info().rss)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    began = time.process_time()
-    fit()
-    seconds = time.process_time() - began
-    done.set()
-    watcher.join()
-    return seconds, (peak - start) / 1e6
+    with resident() as memory:
+        began = time.process_time()
+        fit()
+        seconds = time.process_time() - began
+    return seconds, (memory.peak - memory.start) / 1e6
 
 
 def compare(ours: MorphableModel, peer: PCA, k: int) -> None:

@@ -47,6 +47,37 @@ class NoNoiseError(ValueError):
 class _Fit(RegressorMixin, BaseEstimator):
     """What the four have in common: they check pairs, and give y back in the shape it came in."""
 
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Learn from textures (n, d_t) and their geometries (n, d_g).
+
+        Raises
+        ------
+        PairsError
+            If their numbers differ.
+        ComponentsError
+            If there are fewer samples than components ask for.
+        NoNoiseError
+            If maximum likelihood is to take a feature without noise for certain: `min_noise` is 0,
+            and the feature is constant, or the components explain it wholly.
+        ValueError
+            For NaN or infinite numbers, or samples that are all the same.
+        """
+        self._learn(*self._pairs(X, y))
+        return self
+
+    def predict(self, X: ArrayLike) -> Floats:
+        """Geometries (n, d_g) of textures (n, d_t)."""
+        geometry = self._geometry(self._textures(X))
+        return geometry[:, 0] if self._single else geometry
+
+    def _learn(self, T: Floats, G: Floats) -> None:
+        """Learn from checked textures (n, d_t) and geometries (n, d_g)."""
+        raise NotImplementedError
+
+    def _geometry(self, T: Floats) -> Floats:
+        """Geometries (n, d_g) of checked textures (n, d_t)."""
+        raise NotImplementedError
+
     def _pairs(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
         """Checked textures (n, d_t) and geometries (n, d_g), floating."""
         try:
@@ -77,9 +108,6 @@ class _Fit(RegressorMixin, BaseEstimator):
         )
         return textures
 
-    def _given_back(self, geometry: Floats) -> Floats:
-        return geometry[:, 0] if self._single else geometry
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
@@ -106,32 +134,16 @@ class _CoefficientFit(_Fit):
         self.texture_components = texture_components
         self.geometry_components = geometry_components
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Learn from textures (n, d_t) and their geometries (n, d_g).
-
-        Raises
-        ------
-        PairsError
-            If their numbers differ.
-        ComponentsError
-            If there are fewer samples than components ask for.
-        ValueError
-            For NaN or infinite numbers, or samples that are all the same.
-        """
-        T, G = self._pairs(X, y)
+    def _learn(self, T: Floats, G: Floats) -> None:
         self.texture_model_ = MorphableModel(self.texture_components).fit(T)
         self.geometry_model_ = MorphableModel(self.geometry_components).fit(G)
-        self._learn(self.texture_model_.transform(T), self.geometry_model_.transform(G))
-        return self
+        self._relate(self.texture_model_.transform(T), self.geometry_model_.transform(G))
 
-    def predict(self, X: ArrayLike) -> Floats:
-        """Geometries (n, d_g) of textures (n, d_t)."""
-        T = self._textures(X)
+    def _geometry(self, T: Floats) -> Floats:
         alpha_t = self.texture_model_.transform(T)  # Eq. 20
-        alpha_g = self._coefficients(alpha_t)
-        return self._given_back(self.geometry_model_.inverse_transform(alpha_g))  # Eq. 22
+        return self.geometry_model_.inverse_transform(self._coefficients(alpha_t))  # Eq. 22
 
-    def _learn(self, alpha_t: Floats, alpha_g: Floats) -> None:
+    def _relate(self, alpha_t: Floats, alpha_g: Floats) -> None:
         """Learn from coefficients (n, k_t) and (n, k_g)."""
 
     def _coefficients(self, alpha_t: Floats) -> Floats:
@@ -174,7 +186,7 @@ class NearestNeighbourFit(_CoefficientFit):
     For the parameters see `LeastSquaresFit`.
     """
 
-    def _learn(self, alpha_t: Floats, alpha_g: Floats) -> None:
+    def _relate(self, alpha_t: Floats, alpha_g: Floats) -> None:
         self.texture_coefficients_, self.geometry_coefficients_ = alpha_t, alpha_g
 
     def _coefficients(self, alpha_t: Floats) -> Floats:
@@ -197,7 +209,7 @@ class LeastSquaresFit(_CoefficientFit):
         W*, which takes coefficients in rows: alpha_g = alpha_t W*.
     """
 
-    def _learn(self, alpha_t: Floats, alpha_g: Floats) -> None:
+    def _relate(self, alpha_t: Floats, alpha_g: Floats) -> None:
         # Eq. 19. Coefficients of the training set are uncorrelated: A_t A_t^T is diagonal.
         gram_t = self.texture_model_.singular_values_**2
         self.coef_ = (alpha_t / gram_t).T @ alpha_g
@@ -244,21 +256,7 @@ class MaximumLikelihoodFit(_Fit):
         self.texture_weight = texture_weight
         self.min_noise = min_noise
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Learn from textures (n, d_t) and their geometries (n, d_g).
-
-        Raises
-        ------
-        PairsError
-            If their numbers differ.
-        ComponentsError
-            If there are fewer samples than components ask for.
-        NoNoiseError
-            If `min_noise` is 0 and a feature is constant, or the components explain it wholly.
-        ValueError
-            For NaN or infinite numbers, or samples that are all the same.
-        """
-        T, G = self._pairs(X, y)
+    def _learn(self, T: Floats, G: Floats) -> None:
         n = len(T)
         check_n_components(self.n_components, n, T.shape[1] + G.shape[1])
         mean_t, mean_g = (A.mean(axis=0, dtype=np.float64) for A in (T, G))
@@ -282,16 +280,15 @@ class MaximumLikelihoodFit(_Fit):
         normal = U_t @ U_t.T + np.diag(1 / self.coefficient_variance_)
         U_t *= w / np.sqrt(self.noise_variance_)  # U_t^T S^-1
         self._to_beta = cho_solve(cho_factor(normal), U_t, overwrite_b=True).astype(T.dtype)
-        return self
-
-    def predict(self, X: ArrayLike) -> Floats:
-        """Geometries (n, d_g) of textures (n, d_t)."""
-        beta = self.coefficients(X)
-        return self._given_back(beta @ self.basis_g_ + self.mean_g_)  # Eq. 11
 
     def coefficients(self, X: ArrayLike) -> Floats:
         """The most likely beta* (n, k) of textures (n, d_t)."""
-        T = self._textures(X)
+        return self._beta(self._textures(X))
+
+    def _geometry(self, T: Floats) -> Floats:
+        return self._beta(T) @ self.basis_g_ + self.mean_g_  # Eq. 11
+
+    def _beta(self, T: Floats) -> Floats:
         return (T - self.mean_t_) @ self._to_beta.T  # Eq. 14
 
     def _noise(self, T: Floats, U_t: Floats) -> Floats:
