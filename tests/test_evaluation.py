@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
-from scipy.stats import wasserstein_distance
+from scipy.special import gammaln
+from scipy.stats import norm, wasserstein_distance
 
 from facesynth import evaluation
 from facesynth.evaluation import distance, expand, laplacian_pyramid, neighbourhoods, reduce
@@ -105,6 +106,50 @@ def test_shifted_points_on_a_line_are_as_far_apart_as_the_shift():
     assert distance(a, a[[2, 0, 3, 1]] + 2.5, rng()) == pytest.approx(2.5)
 
 
+@pytest.mark.parametrize(("shift", "scale"), [(0, 1), (0.5, 1), (0, 2), (1, 0.5), (-3, 1.5)])
+def test_gaussians_on_a_line_are_as_far_apart_as_theory_says(shift, scale):
+    # The quantiles of N(0, 1) and N(m, s^2) lie |m + (s - 1) z| apart: a folded normal's mean.
+    bend = abs(scale - 1)
+    exact = abs(shift)
+    if bend:
+        exact = bend * (2 / np.pi) ** 0.5 * np.exp(-((shift / bend) ** 2) / 2)
+        exact += shift * (1 - 2 * norm.cdf(-shift / bend))
+    a, b = rng(1).normal(size=(2, 20_000, 1))
+    found = distance(a, shift + scale * b, rng(), directions=1)
+    assert found == pytest.approx(exact, abs=0.04)
+
+
+def test_shifted_gaussians_in_space_are_as_far_apart_as_theory_says():
+    # 147 dimensions, as 7 x 7 pixels have: |v| E|u_1| for a random unit vector u, and E|u_1| is
+    # Gamma(d / 2) / (sqrt(pi) Gamma((d + 1) / 2)).
+    d, shift = 147, 2.0
+    a, b = rng(1).normal(size=(2, 4000, d))
+    b[:, 5] += shift
+    expected = shift * np.exp(gammaln(d / 2) - gammaln((d + 1) / 2)) / np.pi**0.5
+    assert distance(a, b, rng()) == pytest.approx(expected, abs=0.02)
+
+
+def test_clouds_are_as_far_apart_either_way():
+    a, b = np.float32(rng(1).normal(size=(2, 200, 147)))
+    assert distance(a, b, rng()) == distance(b, a, rng())
+
+
+def test_clouds_of_the_same_points_are_at_no_distance_in_whatever_order():
+    a = np.float32(rng(1).normal(size=(200, 147)))
+    assert distance(a, a.copy(), rng()) == 0
+    assert distance(a, rng(2).permutation(a), rng()) < 1e-6  # the sums of products round
+
+
+def test_sets_of_images_are_as_far_apart_either_way_but_for_the_places():
+    a, b = blocks(0, 24, 32, 8, 0.3), blocks(1, 24, 32, 4, 0.3)
+    there, back = ([swd(*sets, seed) for seed in range(4)] for sets in ((a, b), (b, a)))
+    for side in (32, 16):
+        one, other = ([run[side] for run in runs] for runs in (there, back))
+        assert one != other
+        spread = np.hypot(np.std(one, ddof=1), np.std(other, ddof=1)) / 4**0.5
+        assert abs(np.mean(one) - np.mean(other)) < 4 * spread
+
+
 def test_points_on_a_line_are_matched_in_order():
     # sorted: 0, 4, 10 and 1, 3, 6 lie 1, 1 and 4 apart
     a, b = np.array([[10], [0], [4]]), np.array([[3], [6], [1]])
@@ -121,7 +166,7 @@ def test_half_of_a_shift_in_space_is_seen():
 def test_more_directions_than_are_worked_on_at_a_time_all_count(monkeypatch):
     a, b = rng(1).normal(size=(2, 30, 5))
     whole = distance(a, b, rng(), directions=21)
-    monkeypatch.setattr(evaluation, "_AT_A_TIME", 4)
+    monkeypatch.setattr(evaluation, "_PROJECTED", 4 * 30)
     assert distance(a, b, rng(), directions=21) == pytest.approx(whole)
 
 
@@ -213,6 +258,40 @@ def test_the_size_of_the_batches_changes_nothing(monkeypatch):
     assert swd(a, b) == at_once
 
 
+@pytest.mark.parametrize("kept", [1, 2 * 2 * 7 * 128 * 147])
+def test_reading_the_images_again_for_each_level_changes_nothing(monkeypatch, kept):
+    a, b = blocks(0, 7, 128, 8, 0.3), blocks(1, 7, 128, 8, 0.3)
+    at_once = swd(a, b)
+    monkeypatch.setattr(evaluation, "_KEPT", kept)
+    assert swd(a, b) == at_once
+
+
+def test_only_as_many_levels_as_fit_are_kept(monkeypatch):
+    drawn, kept = evaluation._drawn, []
+
+    def counted(images, corners, name):
+        kept.append(list(corners))
+        return drawn(images, corners, name)
+
+    monkeypatch.setattr(evaluation, "_drawn", counted)
+    monkeypatch.setattr(evaluation, "_KEPT", 2 * 2 * 3 * 128 * 147)  # two levels of both sets
+    images = blocks(0, 3, 128, 8, 0.3)
+    swd(images, images)
+    assert kept == 2 * [[128, 64]] + 2 * [[32, 16]]
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_mapped_files_are_read_and_left_as_they_are(tmp_path, mode):
+    a, b = blocks(0, 6, 32, 4, 0.3), blocks(1, 6, 32, 4, 0.3)
+    np.save(tmp_path / "a.npy", a)
+    mapped = np.load(tmp_path / "a.npy", mmap_mode=mode)
+    if mode != "r":
+        mapped[0] = a[0] = b[0]  # by 'c', in memory only
+    assert swd(mapped[1:], b[1:]) == swd(a[1:], b[1:])
+    assert swd(mapped, b) == swd(a, b)
+    np.testing.assert_array_equal(mapped, a)
+
+
 def test_noise_in_one_image_of_a_batch_is_seen():
     a = blocks(0, 16, 32, 8, 0.1)
     floor = swd(a, a)[32]
@@ -302,7 +381,10 @@ GOOD = blocks(0, 3, 32, 4, 0.3)
     [
         (GOOD[..., 0], evaluation.ImageShapeError, r"\(n, R, R, c\), not \(3, 32, 32\)"),
         (GOOD[:, :16], evaluation.ImageShapeError, r"not \(3, 16, 32, 3\)"),
-        (GOOD[:0], evaluation.ImageShapeError, r"not \(0, 32, 32, 3\)"),
+        (GOOD[:, :0, :0], evaluation.ImageShapeError, r"not \(3, 0, 0, 3\)"),
+        (GOOD[..., :0], evaluation.ImageShapeError, r"not \(3, 32, 32, 0\)"),
+        (GOOD[:1], evaluation.TooFewImagesError, "the fake set has 1 images: two or more"),
+        (GOOD[:0], evaluation.TooFewImagesError, "the fake set has 0 images"),
         (GOOD[:, :8, :8], evaluation.ImageShapeError, "8 pixels wide: .* 16 or more"),
         (GOOD[:, :24, :24], evaluation.ImageShapeError, "24 pixels wide: .* power of two"),
         (GOOD.astype(int), evaluation.EvaluationError, "uint8 or floating, not int64"),

@@ -13,13 +13,13 @@ put the floor beside them. And each set is normalised by its own mean and deviat
 channel and level by level: a change of a channel's brightness or contrast is not seen.
 """
 
-from collections.abc import Iterator
+import mmap
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d
 
 Floats = NDArray[np.floating[Any]]
 Images = NDArray[np.uint8] | Floats
@@ -28,9 +28,10 @@ COARSEST = 16  # pixels, side of the pyramid's last level
 PATCH = 7  # pixels, side of a neighbourhood
 PATCHES = 128  # drawn from each level of an image
 DIRECTIONS = 4 * 128  # of projection
-_BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
-_BATCH = 2**22  # numbers of images in float32 that are worked on at a time: 16 MB
-_AT_A_TIME = 16  # directions: 80 MB for each of two sets of 10,000 images
+_BATCH = 2**18  # numbers of images in float32 that are worked on at a time: 1 MB, for the caches
+_ROWS = 2**8  # neighbourhoods that are normalised at a time
+_KEPT = 2**28  # numbers of neighbourhoods in float32 up to which levels share a reading: 1 GB
+_PROJECTED = 2**26  # projections of a cloud that are sorted at a time: 256 MB in float32
 
 
 class EvaluationError(ValueError):
@@ -39,6 +40,10 @@ class EvaluationError(ValueError):
 
 class ImageShapeError(EvaluationError):
     """Images that have no pyramid: not square, too small, or their side is not a power of two."""
+
+
+class TooFewImagesError(EvaluationError):
+    """A set of less than two images, which is no sample of a distribution."""
 
 
 class NonFiniteImageError(EvaluationError):
@@ -59,9 +64,10 @@ def sliced_wasserstein(real: Images, fake: Images, seed: int = 0) -> dict[int, f
     Parameters
     ----------
     real, fake : (n, R, R, c) uint8 or floating
-        R is a power of two, 16 or more; c is any number. The units do not matter. Images are read
-        in batches: memory-mapped files will do. What is kept is 128 neighbourhoods in float32 from
-        each level of each image, 11 GB for two sets of 10,000 images of 1024 x 1024 x 3.
+        n is two or more; R is a power of two, 16 or more; c is any number. The units do not
+        matter. Images are read in batches: memory-mapped files will do. What is kept is 128
+        neighbourhoods in float32 from each image, at one level after the other if all are more
+        than 1 GB: 1.5 GB for two sets of 10,000 images with three channels.
     seed : int
         Of the neighbourhoods' places, which are other ones in each set, and of the directions.
 
@@ -72,16 +78,24 @@ def sliced_wasserstein(real: Images, fake: Images, seed: int = 0) -> dict[int, f
 
     Raises
     ------
-    UnequalSetsError, ImageShapeError, NonFiniteImageError, NoDetailError
+    UnequalSetsError, ImageShapeError, TooFewImagesError, NonFiniteImageError, NoDetailError
         Or their base, EvaluationError, for numbers that are neither uint8 nor floating.
     """
     _check(real, "real")
     _check(fake, "fake")
     _check_alike(real, fake)
     rng = np.random.default_rng(seed)
-    of_real = neighbourhoods(real, rng, "real")
-    of_fake = neighbourhoods(fake, rng, "fake")
-    return {side: 1000 * distance(of_real[side], of_fake[side], rng) for side in of_real}
+    at_real, at_fake = _corners(real, rng), _corners(fake, rng)
+    sides = list(at_real)
+    levels = max(_KEPT // (2 * len(real) * PATCHES * PATCH**2 * real.shape[3]), 1)
+    found = {}
+    for start in range(0, len(sides), levels):
+        some = sides[start : start + levels]
+        of_real = _drawn(real, {side: at_real[side] for side in some}, "real")
+        of_fake = _drawn(fake, {side: at_fake[side] for side in some}, "fake")
+        for side in some:
+            found[side] = 1000 * distance(of_real.pop(side), of_fake.pop(side), rng)
+    return found
 
 
 def distance(a: Floats, b: Floats, rng: np.random.Generator, directions: int = DIRECTIONS) -> float:
@@ -101,11 +115,13 @@ def distance(a: Floats, b: Floats, rng: np.random.Generator, directions: int = D
     unit = rng.standard_normal((directions, a.shape[1]))
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     unit = unit.astype(np.result_type(a, b, np.float32))
-    total = 0.0
-    for start in range(0, directions, _AT_A_TIME):
-        some = unit[start : start + _AT_A_TIME]
-        gaps = np.sort(some @ a.T) - np.sort(some @ b.T)
-        total += float(np.abs(gaps).mean(axis=1, dtype=np.float64).sum())
+    total, few = 0.0, max(_PROJECTED // len(a), 1)
+    for start in range(0, directions, few):
+        of_a, of_b = (unit[start : start + few] @ cloud.T for cloud in (a, b))
+        of_a.sort()
+        of_b.sort()
+        of_a -= of_b
+        total += float(np.abs(of_a, out=of_a).mean(axis=1).sum(dtype=np.float64))
     return total / directions
 
 
@@ -131,24 +147,10 @@ def neighbourhoods(
 
     Raises
     ------
-    ImageShapeError, NonFiniteImageError, NoDetailError, EvaluationError
+    ImageShapeError, TooFewImagesError, NonFiniteImageError, NoDetailError, EvaluationError
     """
     _check(images, name)
-    n, side, _, channels = images.shape
-    sides = [side >> k for k in range((side // COARSEST).bit_length())]
-    # All places are drawn first, so that the size of the batches changes nothing.
-    corners = {s: rng.integers(s - PATCH + 1, size=(2, n, PATCHES)) for s in sides}
-    drawn = {s: np.empty((n, PATCHES, channels, PATCH, PATCH), np.float32) for s in sides}
-    for part, batch in _batches(images, name):
-        each = np.arange(len(batch))[:, None]
-        for s, level in zip(sides, laplacian_pyramid(batch), strict=True):
-            y, x = corners[s][:, part]
-            drawn[s][part] = sliding_window_view(level, (PATCH, PATCH), axis=(1, 2))[each, y, x]
-    for s, patches in drawn.items():
-        for channel in range(channels):
-            where = f"channel {channel} of the {name} images, at the level of {s} pixels,"
-            _normalise(patches[:, :, channel], where)
-    return {s: patches.reshape(n * PATCHES, -1) for s, patches in drawn.items()}
+    return _drawn(images, _corners(images, rng), name)
 
 
 def laplacian_pyramid(images: Images) -> list[Floats]:
@@ -156,13 +158,7 @@ def laplacian_pyramid(images: Images) -> list[Floats]:
 
     Each level is what is lost when its Gaussian level is reduced; the last keeps everything.
     """
-    level: Floats = np.asarray(images, np.float32)
-    levels: list[Floats] = []
-    while level.shape[1] > COARSEST:
-        smaller = reduce(level)
-        levels.append(level - expand(smaller))
-        level = smaller
-    return [*levels, level]
+    return list(_levels(np.asarray(images, np.float32), _sides(images)))
 
 
 def reduce(images: Floats) -> Floats:
@@ -170,26 +166,105 @@ def reduce(images: Floats) -> Floats:
 
     Pixels beyond the border mirror those inside; the border itself is not repeated.
     """
-    rows = correlate1d(images, _BINOMIAL, axis=1, mode="mirror")[:, ::2]
-    return correlate1d(rows, _BINOMIAL, axis=2, mode="mirror")[:, :, ::2]
+    return _halved(_halved(images).swapaxes(1, 2)).swapaxes(1, 2)
 
 
 def expand(images: Floats) -> Floats:
     """Double images (n, R, R, c): zeros between the pixels, then the same filter and border."""
-    n, side, _, channels = images.shape
-    tall = np.zeros((n, 2 * side, side, channels), images.dtype)
-    tall[:, ::2] = images
-    wide = np.zeros((n, 2 * side, 2 * side, channels), images.dtype)
-    wide[:, :, ::2] = correlate1d(tall, 2 * _BINOMIAL, axis=1, mode="mirror")
-    return correlate1d(wide, 2 * _BINOMIAL, axis=2, mode="mirror")
+    return _doubled(_doubled(images.swapaxes(1, 2)).swapaxes(1, 2))
+
+
+def _halved(images: Floats) -> Floats:
+    """Filter by (1 4 6 4 1) / 16 along axis 1, at every second pixel.
+
+    By four sums of neighbours, which do not round where all pixels are alike.
+    """
+    even, odd = images[:, ::2].copy("K"), images[:, 1::2].copy("K")
+    after = even + odd
+    before = after.copy("K")
+    np.add(odd[:, :-1], even[:, 1:], out=before[:, 1:])
+    np.add(before, after, out=even)  # by (1 2 1) at the even pixels
+    np.add(after[:, :-1], before[:, 1:], out=odd[:, :-1])  # and at the odd ones
+    np.add(after[:, -1], after[:, -1], out=odd[:, -1])
+    result = even + odd
+    even[:, 1:] += odd[:, :-1]
+    even[:, 0] += odd[:, 0]
+    result += even
+    result /= 16
+    return result
+
+
+def _doubled(images: Floats) -> Floats:
+    """Filter by (1 4 6 4 1) / 8 along axis 1, with zeros between the pixels."""
+    half = images / 2
+    odd = half.copy("K")
+    odd[:, :-1] += half[:, 1:]
+    odd[:, -1] += half[:, -1]
+    even = odd.copy("K")  # a quarter of the two new neighbours, and half of the pixel itself
+    even[:, 1:] += odd[:, :-1]
+    even[:, 0] += odd[:, 0]
+    even /= 4
+    even += half
+    n, side, *others = images.shape
+    result = np.empty_like(images, shape=(n, 2 * side, *others))
+    result[:, ::2], result[:, 1::2] = even, odd
+    return result
+
+
+def _sides(images: Images) -> list[int]:
+    """Of the levels of the images' pyramid, from the finest."""
+    side = images.shape[1]
+    return [side >> k for k in range((side // COARSEST).bit_length())]
+
+
+def _levels(images: Floats, sides: Sequence[int]) -> Iterator[Floats]:
+    """Those levels of the images' pyramid that have the given sides, from the finest."""
+    for side in sides:
+        while images.shape[1] > side:
+            images = reduce(images)
+        if side == COARSEST:
+            yield images
+        else:
+            smaller = reduce(images)
+            yield images - expand(smaller)
+            images = smaller
+
+
+def _corners(images: Images, rng: np.random.Generator) -> dict[int, NDArray[np.int64]]:
+    """Places of all neighbourhoods, {side: (2, n, 128)}.
+
+    They are drawn before any image is read, so that the size of the batches changes nothing.
+    """
+    shape = (2, len(images), PATCHES)
+    return {side: rng.integers(side - PATCH + 1, size=shape) for side in _sides(images)}
+
+
+def _drawn(
+    images: Images, corners: dict[int, NDArray[np.int64]], name: str
+) -> dict[int, NDArray[np.float32]]:
+    """Normalised neighbourhoods at given places, as `neighbourhoods` returns them."""
+    n, _, _, channels = images.shape
+    drawn = {s: np.empty((n, PATCHES, channels, PATCH, PATCH), np.float32) for s in corners}
+    for part, batch in _batches(images, name):
+        each = np.arange(len(batch))[:, None]
+        for s, level in zip(corners, _levels(batch, list(corners)), strict=True):
+            y, x = corners[s][:, part]
+            drawn[s][part] = sliding_window_view(level, (PATCH, PATCH), axis=(1, 2))[each, y, x]
+    for s, patches in drawn.items():
+        _normalise(patches, name, s)
+    return {s: patches.reshape(n * PATCHES, -1) for s, patches in drawn.items()}
 
 
 def _batches(images: Images, name: str) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Images in float32, a few at a time, without a copy of the whole."""
+    """Images in float32, a few at a time, without a copy of the whole.
+
+    Each channel of an image is contiguous in memory, where the filters are fastest.
+    """
     count = max(_BATCH // images[0].size, 1)
     for start in range(0, len(images), count):
         part = slice(start, start + count)
-        batch = np.asarray(images[part], np.float32)
+        batch = np.asarray(images[part].transpose(0, 3, 1, 2), np.float32, "C")
+        batch = batch.transpose(0, 2, 3, 1)
         bad = np.flatnonzero(~np.isfinite(batch).all((1, 2, 3)))
         if len(bad):
             raise NonFiniteImageError(
@@ -197,20 +272,55 @@ def _batches(images: Images, name: str) -> Iterator[tuple[slice, NDArray[np.floa
                 "them, or leave the image out"
             )
         yield part, batch
+        _let_go(images)
 
 
-def _normalise(values: NDArray[np.float32], where: str) -> None:
-    """Give values mean 0 and deviation 1, in place."""
-    if values.min() == values.max():
-        raise NoDetailError(f"{where} is flat: leave that channel out of both sets")
-    values -= values.mean(dtype=np.float64)
-    values /= values.std(dtype=np.float64)
+def _let_go(images: Images) -> None:
+    """Give back what was read of a mapped file, which counts as resident memory until then."""
+    if isinstance(images, np.memmap) and images.mode == "r" and hasattr(mmap, "MADV_DONTNEED"):
+        base: Any = images
+        while isinstance(base, np.ndarray):
+            base = base.base
+        base.madvise(mmap.MADV_DONTNEED)
+
+
+def _normalise(patches: NDArray[np.float32], name: str, side: int) -> None:
+    """Give each channel of neighbourhoods (n, 128, c, 7, 7) mean 0 and deviation 1, in place."""
+    channels = patches.shape[2]
+    rows = patches.reshape(-1, channels * PATCH**2)
+    parts = [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
+
+    def each(channel: NDArray[Any]) -> NDArray[np.float32]:
+        return np.repeat(np.float32(channel), PATCH**2)
+
+    # About the mean, taken off at once, so that few digits are lost.
+    first = each(parts[0].reshape(-1, channels, PATCH**2).mean((0, 2), dtype=np.float64))
+    total = np.zeros((2, rows.shape[1]))
+    for part in parts:
+        part -= first
+        total += part.sum(0), np.einsum("ij,ij->j", part, part)
+    mean, square = total.reshape(2, channels, -1).mean(2) / len(rows)
+    variance = square - mean**2
+    for channel in np.flatnonzero(variance <= 0):
+        raise NoDetailError(
+            f"channel {channel} of the {name} images, at the level of {side} pixels, is flat: "
+            "leave that channel out of both sets"
+        )
+    mean, deviation = each(mean), each(np.sqrt(variance))
+    for part in parts:
+        part -= mean
+        part /= deviation
 
 
 def _check(images: Images, name: str) -> None:
     shape = images.shape
-    if len(shape) != 4 or shape[1] != shape[2] or 0 in shape:
+    if len(shape) != 4 or shape[1] != shape[2] or 0 in shape[1:]:
         raise ImageShapeError(f"the {name} images must be (n, R, R, c), not {shape}")
+    if shape[0] < 2:
+        raise TooFewImagesError(
+            f"the {name} set has {shape[0]} images: two or more are a sample of a distribution; "
+            "add some, and as many to the other set"
+        )
     if shape[1] < COARSEST or shape[1] & (shape[1] - 1):
         raise ImageShapeError(
             f"the {name} images are {shape[1]} pixels wide: resize them to a power of two, "
