@@ -15,11 +15,13 @@ channel and level by level: a change of a channel's brightness or contrast is no
 
 import mmap
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info
 
 Floats = NDArray[np.floating[Any]]
 Images = NDArray[np.uint8] | Floats
@@ -116,12 +118,10 @@ def distance(a: Floats, b: Floats, rng: np.random.Generator, directions: int = D
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     unit = unit.astype(np.result_type(a, b, np.float32))
     total, few = 0.0, max(_PROJECTED // len(a), 1)
-    for start in range(0, directions, few):
-        of_a, of_b = (unit[start : start + few] @ cloud.T for cloud in (a, b))
-        of_a.sort()
-        of_b.sort()
-        of_a -= of_b
-        total += float(np.abs(of_a, out=of_a).mean(axis=1).sum(dtype=np.float64))
+    with _threads() as pool:
+        for start in range(0, directions, few):
+            pair = (unit[start : start + few] @ cloud.T for cloud in (a, b))
+            total += sum(pool.map(_gaps, *(np.array_split(p, len(p) // 8 or 1) for p in pair)))
     return total / directions
 
 
@@ -245,34 +245,47 @@ def _drawn(
     """Normalised neighbourhoods at given places, as `neighbourhoods` returns them."""
     n, _, _, channels = images.shape
     drawn = {s: np.empty((n, PATCHES, channels, PATCH, PATCH), np.float32) for s in corners}
-    for part, batch in _batches(images, name):
+    count = max(_BATCH // images[0].size, 1)
+
+    def draw(start: int) -> None:
+        part = slice(start, start + count)
+        batch = _batch(images, part, name)
         each = np.arange(len(batch))[:, None]
         for s, level in zip(corners, _levels(batch, list(corners)), strict=True):
             y, x = corners[s][:, part]
             drawn[s][part] = sliding_window_view(level, (PATCH, PATCH), axis=(1, 2))[each, y, x]
+
+    with _threads() as pool:
+        list(pool.map(draw, range(0, n, count)))
     for s, patches in drawn.items():
         _normalise(patches, name, s)
     return {s: patches.reshape(n * PATCHES, -1) for s, patches in drawn.items()}
 
 
-def _batches(images: Images, name: str) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Images in float32, a few at a time, without a copy of the whole.
+def _batch(images: Images, part: slice, name: str) -> NDArray[np.float32]:
+    """A part of the images in float32, each channel of each contiguous: filters like that best."""
+    batch = np.asarray(images[part].transpose(0, 3, 1, 2), np.float32, "C").transpose(0, 2, 3, 1)
+    bad = np.flatnonzero(~np.isfinite(batch).all((1, 2, 3)))
+    if len(bad):
+        raise NonFiniteImageError(
+            f"number {part.start + bad[0]} of the {name} images has NaN or infinite pixels: fill "
+            "them, or leave the image out"
+        )
+    _let_go(images)
+    return batch
 
-    Each channel of an image is contiguous in memory, where the filters are fastest.
-    """
-    count = max(_BATCH // images[0].size, 1)
-    for start in range(0, len(images), count):
-        part = slice(start, start + count)
-        batch = np.asarray(images[part].transpose(0, 3, 1, 2), np.float32, "C")
-        batch = batch.transpose(0, 2, 3, 1)
-        bad = np.flatnonzero(~np.isfinite(batch).all((1, 2, 3)))
-        if len(bad):
-            raise NonFiniteImageError(
-                f"number {start + bad[0]} of the {name} images has NaN or infinite pixels: fill "
-                "them, or leave the image out"
-            )
-        yield part, batch
-        _let_go(images)
+
+def _gaps(a: Floats, b: Floats) -> float:
+    """Sum of the Wasserstein distances of points on lines, row by row; they are overwritten."""
+    a.sort()
+    b.sort()
+    a -= b
+    return float(np.abs(a, out=a).mean(axis=1).sum(dtype=np.float64))
+
+
+def _threads() -> ThreadPoolExecutor:
+    """As many as NumPy's own products take: one, where OMP_NUM_THREADS is 1."""
+    return ThreadPoolExecutor(max((each["num_threads"] for each in threadpool_info()), default=1))
 
 
 def _let_go(images: Images) -> None:
