@@ -1,6 +1,7 @@
 """Released generators and the faces that they make."""
 
 import base64
+import csv
 import io
 import subprocess
 import sys
@@ -290,8 +291,17 @@ def test_the_command_writes_faces(tmp_path, capsys):
     assert "written: 2 faces, face-0-0000 to face-0-0001" in capsys.readouterr().out
     kinds = ("-texture.png", ".glb", ".mtl", ".obj", ".png")
     assert sorted(p.name for p in out.iterdir()) == [
-        f"face-0-000{k}{kind}" for k in range(2) for kind in kinds
+        *(f"face-0-000{k}{kind}" for k in range(2) for kind in kinds),
+        "labels-0.csv",
     ]
+    with (out / "labels-0.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["face"] for row in rows] == ["face-0-0000", "face-0-0001"]
+    made = facesynth.synthesize(2)
+    for row, face in zip(rows, made, strict=True):
+        for group, label in face.labels.items():
+            assert row[group] == label.name
+            assert float(row[f"{group} confidence"]) == pytest.approx(label.confidence, abs=1e-3)
 
 
 @pytest.mark.parametrize(

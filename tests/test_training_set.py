@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facesynth import population, scanning, training_set
+from facesynth import annotation, population, scanning, training_set
 from facesynth.command import main
 from facesynth.mesh import graph_laplacian
 from facesynth.population import sample, template
@@ -107,6 +107,9 @@ def test_a_training_set_from_scanner_to_file_and_back(small, tmp_path, capsys):
     command = ["training-set", "--subjects", "2", "--resolution", "64", "--jobs", "1"]
     assert main([*command, "--out", str(tmp_path)]) == 0  # goes on, and has nothing to do
     assert "4 scans in" in capsys.readouterr().out
+    described = annotation.load(tmp_path / annotation.FILE)
+    np.testing.assert_array_equal(described.subjects, made.subjects)
+    np.testing.assert_array_equal(described.labels["gender"], ["male", "male", "female", "female"])
     assert main([*command, "--out", str(tmp_path), "--seed", "7"]) == 1
     assert "is of seed 0, not 7" in capsys.readouterr().err
 

@@ -42,7 +42,30 @@ function draw(holder) {
   Plotly.newPlot(plot, data, { ...recolour(layout), template, autosize: true }, {
     displaylogo: false,
     responsive: true,
-  }).then(() => holder.classList.add("drawn"));
+  }).then(() => {
+    holder.classList.add("drawn");
+    showPictures(plot);
+  });
+}
+
+// A dot whose customdata is a picture shows it beside the pointer.
+function showPictures(plot) {
+  const picture = document.createElement("img");
+  picture.className = "plotly-picture";
+  picture.alt = "";
+  picture.hidden = true;
+  document.body.append(picture);
+  plot.on("plotly_hover", ({ points, event }) => {
+    const address = points[0].customdata;
+    if (typeof address !== "string" || !address.startsWith("data:image/")) return;
+    picture.src = address;
+    picture.style.left = `${event.pageX + 16}px`;
+    picture.style.top = `${event.pageY + 16}px`;
+    picture.hidden = false;
+  });
+  plot.on("plotly_unhover", () => {
+    picture.hidden = true;
+  });
 }
 
 // A browser keeps about a dozen WebGL views alive: draw late.

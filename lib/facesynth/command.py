@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
-from facesynth import contact_sheet, dataset, presets, training_set
+from facesynth import annotation, contact_sheet, dataset, population, presets, training_set
 from facesynth.atomic import WriteError
 from facesynth.mesh import MeshError
 from facesynth.population.sampling import CacheError
@@ -22,6 +22,7 @@ class CommandError(Exception):
 
 NAMED = (
     CommandError,
+    annotation.IdentitiesError,
     dataset.DatasetError,
     training_set.TrainingSetError,
     WriteError,
@@ -120,8 +121,8 @@ def _add_training_set(commands: "argparse._SubParsersAction[argparse.ArgumentPar
         "training-set",
         help="scan and align the book's population (Sections 7.1 and 8)",
         description="Put subjects of the population before the virtual scanner in all expressions, "
-        "and align the scans. A run that was stopped goes on where it was. Two cores make some "
-        "25 scans a minute.",
+        "align the scans, and describe whom they show. A run that was stopped goes on where it "
+        "was. Two cores make some 25 scans a minute.",
     )
     command.add_argument("--subjects", type=int, default=400, help="(default: 400)")
     command.add_argument("--seed", type=int, default=0, help="of the population (default: 0)")
@@ -141,6 +142,10 @@ def _training_set(options: argparse.Namespace) -> int:
         resolution=options.resolution,
         n_jobs=options.jobs,
     )
+    path = options.out / annotation.FILE
+    if not path.exists() or len(annotation.load(path)) != len(made):
+        labels = population.sample(options.subjects, options.seed, n_jobs=options.jobs).labels
+        annotation.save(path, annotation.measure(made, labels, n_jobs=options.jobs))
     print(f"{len(made)} scans in {options.out}")
     return 0
 

@@ -4,6 +4,8 @@ faces = facesynth.synthesize(8, seed=0)
 faces[0].export("face.glb")
 """
 
+import csv
+import functools
 import io
 import os
 from collections.abc import Callable
@@ -16,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm.auto import tqdm
 
-from facesynth import gan
+from facesynth import gan, identity
+from facesynth.annotation import GROUPS, Label, annotator
 from facesynth.atomic import write_bytes, write_text
 from facesynth.face_gan import shrunk
 from facesynth.mesh import vertex_normals
@@ -64,6 +67,17 @@ class Face:
     def faces(self) -> NDArray[np.int64]:
         """(f, 3) triangles, counter-clockwise from outside: the same for all faces."""
         return template().faces
+
+    @functools.cached_property
+    def labels(self) -> dict[str, Label]:
+        """Gender, ancestry and age group of the nearest cluster of scans, and how sure that is.
+
+        {"gender": ("female", 0.98), "ancestry": ..., "age": ...}, found when it is asked for, which
+        takes a quarter of a second. See `annotation` for what the labels mean, and chapter 09 for
+        how often they are right.
+        """
+        found = identity.embed([identity.chip(self.vertices, self.texture, self.uv)])
+        return annotator().predict(found)[0]
 
     def picture(self, size: int = 512) -> NDArray[np.uint8]:
         """Render the face from the front, slightly turned: (size, size, 4) sRGB with alpha."""
@@ -174,8 +188,9 @@ def write(
 ) -> list[str]:
     """Make faces as `synthesize` does, and write each as GLB, OBJ and picture; return their names.
 
-    What is written is whole, and an error leaves what was written before it. Raises what
-    `synthesize` does, before anything is written, and `WriteError`.
+    `labels-{seed}.csv` lists their labels, with confidences, in the order of the faces. What is
+    written is whole, and an error leaves what was written before it. Raises what `synthesize` does,
+    before anything is written, and `WriteError`.
     """
     made = synthesize(n, seed, resolution=resolution, truncation=truncation, progress=True)
     names = [f"face-{seed}-{k:04d}" for k in range(n)]
@@ -183,7 +198,19 @@ def write(
         face.export(folder / f"{name}.glb")
         face.export(folder / f"{name}.obj")
         face.export(folder / f"{name}.png")
+    write_text(folder / f"labels-{seed}.csv", _table(names, made))
     return names
+
+
+def _table(names: list[str], made: list[Face]) -> str:
+    """The labels of faces as comma-separated values."""
+    content = io.StringIO()
+    table = csv.writer(content, lineterminator="\n")
+    table.writerow(["face", *(column for g in GROUPS for column in (g, f"{g} confidence"))])
+    for name, face in zip(names, made, strict=True):
+        told = [face.labels[group] for group in GROUPS]
+        table.writerow([name, *(v for t in told for v in (t.name, f"{t.confidence:.3f}"))])
+    return content.getvalue()
 
 
 def _faces(model: ReleasedModel, images: NDArray[np.float32], resolution: int) -> list[Face]:

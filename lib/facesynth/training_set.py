@@ -17,7 +17,7 @@ import io
 import json
 import lzma
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
@@ -151,8 +151,7 @@ def load(
         parts.append(part)
     if len({part.textures.shape[1:] for part in parts}) > 1:
         raise TrainingSetError(f"{folder} mixes images of several sizes: build it anew")
-    gathered = [[getattr(part, field.name) for part in parts] for field in fields(TrainingSet)]
-    whole = TrainingSet(*map(np.concatenate, gathered))
+    whole = _joined(parts)
     return whole if n_subjects is None else whole.take(whole.subjects < n_subjects)
 
 
@@ -160,6 +159,17 @@ def released(n_subjects: int | None = None) -> TrainingSet:
     """Read the training set that comes with the package, of all its subjects or of the first."""
     with resources.as_file(resources.files("facesynth") / "faces") as folder:
         return load(folder, n_subjects)
+
+
+def released_subjects(subjects: Collection[int]) -> TrainingSet:
+    """Read the scans of some subjects of the training set that comes with the package.
+
+    Raises `TrainingSetError` where one is not in it.
+    """
+    with resources.as_file(resources.files("facesynth") / "faces") as folder:
+        blocks = sorted({subject // SUBJECTS_A_FILE * SUBJECTS_A_FILE for subject in subjects})
+        whole = _joined([_read(_file(folder, first))[1] for first in blocks])
+    return whole.take(np.isin(whole.subjects, list(subjects)))
 
 
 def pack_geometry(geometry: NDArray[np.floating]) -> bytes:
@@ -193,6 +203,11 @@ def _operators() -> tuple[csr_array, csr_array, SuperLU]:
     differences = csr_array(diags_array(1 / laplacian.diagonal()) @ laplacian)
     kept = csr_array(eye_array(m, format="csr")[::KEPT_EVERY])
     return differences, kept, factorize(differences.T @ differences + kept.T @ kept)
+
+
+def _joined(parts: list[TrainingSet]) -> TrainingSet:
+    gathered = [[getattr(part, field.name) for part in parts] for field in fields(TrainingSet)]
+    return TrainingSet(*map(np.concatenate, gathered))
 
 
 def _file(folder: Path, first: int) -> Path:

@@ -1,15 +1,15 @@
 """Pictures of faces: ray casting for print, a mesh to be turned by hand for the screen.
 
 `render` casts rays with Embree and shades what they hit with a key, a fill and a hemisphere light;
-`interactive` makes a plotly figure. Both leave the background transparent, so that a page shows
-through in its light and in its dark theme.
+`interactive` and `dots` make plotly figures. All leave the background transparent, so that a page
+shows through in its light and in its dark theme.
 
 Lengths are mm; colours are linear RGB in [0, 1], except that a `uint8` array is taken as sRGB.
 """
 
-from facesynth.rendering.figure import interactive
+from facesynth.rendering.figure import dots, interactive
 from facesynth.rendering.light import Light
 from facesynth.rendering.material import MaterialError
 from facesynth.rendering.raycast import Camera, plate, render
 
-__all__ = ["Camera", "Light", "MaterialError", "interactive", "plate", "render"]
+__all__ = ["Camera", "Light", "MaterialError", "dots", "interactive", "plate", "render"]

@@ -1,11 +1,14 @@
-"""A mesh to be turned by hand in the browser."""
+"""Figures to be explored in the browser: a mesh to be turned, dots that show who they are."""
 
-from collections.abc import Sequence
+import base64
+import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from facesynth.colour import to_uint8
 from facesynth.mesh import check_arrays
@@ -151,3 +154,59 @@ def _slider(
             for label, look in zip(labels, looks, strict=True)
         ],
     }
+
+
+def dots(
+    series: Mapping[str, tuple[ArrayLike, ArrayLike]], *, side: int = 64, height: int = 520
+) -> go.Figure:
+    """Dots in the plane, each of which shows its picture when it is pointed at.
+
+    Parameters
+    ----------
+    series : {name: (points, pictures)}
+        (n, 2) and (n, h, w, 3) uint8 each. The book's pages show the pictures; elsewhere, plotly
+        shows the names alone.
+    side : int
+        Pixels along a side, to which pictures are shrunk: some 2 kB each.
+    height : int
+        Of the figure, in pixels.
+
+    Raises
+    ------
+    MaterialError
+        If there are not as many pictures as points.
+    """
+    figure = go.Figure()
+    for name, (points, pictures) in series.items():
+        places, images = np.asarray(points), np.asarray(pictures)
+        if len(places) != len(images) or places.shape[1:] != (2,):
+            raise MaterialError(
+                f"{name}: points of shape {places.shape} need as many pictures, not {len(images)}"
+            )
+        figure.add_scatter(
+            x=places[:, 0].astype(np.float32),
+            y=places[:, 1].astype(np.float32),
+            mode="markers",
+            name=name,
+            marker={"size": 6, "opacity": 0.75},
+            customdata=[_address(image, side) for image in images],
+            hovertemplate=f"{name} %{{pointNumber}}<extra></extra>",
+        )
+    hidden = {"showticklabels": False, "zeroline": False}
+    figure.update_layout(
+        height=height,
+        hovermode="closest",
+        legend={"orientation": "h", "y": 1.08},
+        xaxis=hidden,
+        yaxis={**hidden, "scaleanchor": "x"},
+    )
+    return figure
+
+
+def _address(image: NDArray[np.uint8], side: int) -> str:
+    """A picture as the address of itself."""
+    content = io.BytesIO()
+    Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS).save(
+        content, "JPEG", quality=75
+    )
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()

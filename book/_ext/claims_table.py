@@ -1,0 +1,92 @@
+"""The directive `claims`: a table of the paper's claims and what became of each.
+
+    ```{claims}
+    :short:
+    ```
+
+It reads what the chapters recorded, which lies staged beside them. With `:short:` a row holds no
+more than a verdict and a link to the whole row on the page `claims`. A number that is missing is a
+warning, and fails a strict build.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from facesynth import claims
+
+MARKS = {True: "✓", False: "✗", None: "–"}
+logger = logging.getLogger(__name__)
+
+
+class ClaimsTable(SphinxDirective):
+    """Puts the table where the directive stands."""
+
+    has_content = False
+    option_spec: ClassVar[dict[str, Any]] = {"short": directives.flag}
+
+    def run(self) -> list[nodes.Node]:
+        """Return the nodes of the table, or of nothing where a number is missing."""
+        try:
+            found = claims.verdicts(claims.read(Path(self.env.srcdir) / "book" / claims.FOLDER))
+        except claims.MissingResultError as error:
+            logger.warning("%s", error, location=self.get_location())
+            return []
+        rows = short(found) if "short" in self.options else whole(found, self._code)
+        return self.parse_text_to_nodes("\n".join(rows))
+
+    def _code(self, claim: claims.Claim) -> str:
+        """The address of the line where a claim's code begins."""
+        options = self.config.html_theme_options
+        file, line = claim.line()
+        return f"{options['repository_url']}/blob/{options['repository_branch']}/lib/{file}#L{line}"
+
+
+def counted(found: list[claims.Verdict]) -> str:
+    """How many claims have which verdict, in a sentence."""
+    words = [verdict.word for verdict in found]
+    kinds = ("reproduced", "not reproduced", "not testable here")
+    return f"Of {len(words)} claims, " + ", ".join(
+        f"**{words.count(kind)}** {'is' if words.count(kind) == 1 else 'are'} {kind}"
+        for kind in kinds
+    )
+
+
+def short(found: list[claims.Verdict]) -> Iterator[str]:
+    """Markdown of the table in short."""
+    yield counted(found) + ".\n"
+    yield "| the paper claims | here |\n|---|---|"
+    for verdict in found:
+        claim = verdict.claim
+        yield (
+            f"| {claim.says} | {MARKS[verdict.holds]}&nbsp;"
+            f"{{ref}}`{verdict.word} <claim-{claim.name}>` |"
+        )
+
+
+def whole(found: list[claims.Verdict], code: Any) -> Iterator[str]:
+    """Markdown of the whole ledger, a section for each claim."""
+    yield counted(found) + ".\n"
+    for verdict in found:
+        claim = verdict.claim
+        yield (
+            f"(claim-{claim.name})=\n"
+            f"**{claim.says}** {claim.source}\n\n"
+            f"| {MARKS[verdict.holds]}&nbsp;{verdict.word} | |\n|---|---|\n"
+            f"| the paper | {claim.paper} |\n"
+            f"| here | {verdict.here} |\n"
+            f"| the rule | {claim.rule} |\n"
+            f"| see | {{ref}}`the figure <{claim.figure}>` · "
+            f"{{doc}}`the chapter <{claim.chapter}>` · [the code]({code(claim)}) |\n"
+        )
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register the directive."""
+    app.add_directive("claims", ClaimsTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
