@@ -20,6 +20,7 @@ from typing import Any
 
 import filelock
 
+from _pipeline import results
 from _pipeline.chapters import ROOT, BookError, chapters, paired, say, sync
 from _pipeline.execution import execute_all
 from _pipeline.pages import render, stage
@@ -34,8 +35,12 @@ def build_book(
     pages: bool = True,
     output: Path | None = None,
     workers: int = 1,
+    numbers: str = "",
 ) -> None:
-    """Execute the chapters whose name begins with `only` and build the pages."""
+    """Execute the chapters whose name begins with `only` and build the pages.
+
+    With `numbers`, "keep" what they recorded as the reference, or "check" it against that.
+    """
     todo = chapters(root, only)
     for chapter in todo:
         text = chapter.with_suffix(".md")
@@ -48,6 +53,10 @@ def build_book(
     values = ", ".join(f"{name} {value}" for name, value in parameters.items())
     say(f"{values}; chapters: {len(todo)}, {workers} at a time")
     folders = execute_all(todo, parameters, root, build, workers)
+    if numbers == "keep":
+        results.keep(folders, parameters, root)
+    if numbers == "check":
+        results.check(folders, parameters, root)
     if not pages:
         return
     with filelock.FileLock(build / "pages.lock"):
@@ -68,6 +77,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", default="", metavar="NN", help="only chapters that begin so")
     parser.add_argument("--execute-only", action="store_true", help="do not build the pages")
     parser.add_argument("--output", type=Path, help="where the pages go (default: build/html)")
+    parser.add_argument(
+        "--numbers",
+        default="",
+        choices=["", "check", "keep"],
+        help="check what the chapters recorded against data/results, or keep it there",
+    )
     parser.add_argument("--sync", action="store_true", help="write each .ipynb from its .md, stop")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
@@ -85,6 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
                 pages=not options.execute_only,
                 output=options.output,
                 workers=options.workers,
+                numbers=options.numbers,
             )
     except BookError as error:
         print(f"\n{error}\n\n[book] failed", file=sys.stderr)

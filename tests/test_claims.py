@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -167,3 +169,62 @@ def test_results_are_plain_json(tmp_path, monkeypatch):
         "seed": 3,
         "numbers": {"n": {"value": 1.5, "error": 0.5, "tolerance": claims.TOLERANCE}},
     }
+
+
+CONF = f"""
+import sys
+
+sys.path.insert(0, {str(ROOT / "book/_ext")!r})
+extensions = ["myst_parser", "claims_table"]
+html_theme = "sphinx_book_theme"
+html_theme_options = {{"repository_url": "https://github.com/x/y", "repository_branch": "main"}}
+suppress_warnings = ["myst.header"]
+"""
+
+
+@pytest.fixture
+def pages(tmp_path, monkeypatch):
+    """A folder of pages with the ledger, in which every chapter is a stub that recorded numbers."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf.py").write_text(CONF)
+    (tmp_path / "index.md").write_text("# Index\n\n```{toctree}\n:glob:\nbook/*\n```\n")
+    book = tmp_path / "book"
+    book.mkdir()
+    for chapter, numbers in BY_CHAPTER.items():
+        figures = sorted({c.figure for c in CLAIMS if c.chapter == chapter})
+        text = "".join(f"({figure})=\n## {figure}\n\n" for figure in figures)
+        (book / f"{chapter}.md").write_text(f"# {chapter}\n\n{text}")
+        monkeypatch.chdir(book)
+        claims.record(chapter, "smoke", 0, numbers)
+    (book / "claims.md").write_text("# Claims\n\n```{claims}\n```\n")
+    (book / "short.md").write_text("# Short\n\n```{claims}\n:short:\n```\n")
+    return tmp_path
+
+
+def build(folder):
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-n", "-E", ".", "out"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_changing_a_result_changes_the_page(pages):
+    done = build(pages)
+    assert done.returncode == 0, done.stderr
+    page, short = ((pages / f"out/book/{name}.html").read_text() for name in ("claims", "short"))
+    assert "area under the curve 0.50" in page
+    for c in CLAIMS:
+        assert f'href="{c.chapter}.html#{c.figure}"' in page
+        assert f'href="claims.html#claim-{c.name}"' in short
+    assert re.search(r"https://github.com/x/y/blob/main/lib/facesynth/evaluation.py#L\d+", page)
+
+    path = pages / "book/results/02_morphable_model.json"
+    path.write_text(path.read_text().replace("0.5", "0.875"))
+    assert build(pages).returncode == 0
+    assert "area under the curve 0.88" in (pages / "out/book/claims.html").read_text()
+    assert (pages / "out/book/short.html").read_text() != short
+
+
+def test_a_claim_without_a_result_fails_the_build(pages):
+    (pages / "book/results/05_corrupted_data.json").unlink()
+    failed = build(pages)
+    assert failed.returncode != 0
+    assert "'no-red-circles' needs chapter 05_corrupted_data" in failed.stderr
