@@ -15,6 +15,8 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export VECLIB_MAXIMUM_THREADS := 1
+# Containers often forbid Python to keep bytecode: every process would compile all of PyTorch anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: book chapters test lint bench experiments faces face-gans clean environment
 

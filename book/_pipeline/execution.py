@@ -61,7 +61,11 @@ def key(chapter: Path, parameters: dict[str, Any], root: Path = ROOT) -> str:
 
 
 def kernel_environment(root: Path, build: Path) -> dict[str, str]:
-    """Return the environment of the kernels: one thread, no user's settings, offline plotly."""
+    """Return the environment of the kernels: one thread, no user's settings, offline plotly.
+
+    They may keep the bytecode of what they import, which containers often forbid: without it, every
+    kernel spends ten seconds on compiling PyTorch and the others anew.
+    """
     profile = build / "ipython" / "profile_default"
     profile.mkdir(parents=True, exist_ok=True)
     config = profile / "ipython_kernel_config.py"
@@ -73,6 +77,7 @@ def kernel_environment(root: Path, build: Path) -> dict[str, str]:
         "JUPYTER_PREFER_ENV_PATH": "1",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "PLOTLY_RENDERER": "plotly_mimetype",
+        "PYTHONDONTWRITEBYTECODE": "",
         "PYTHONHASHSEED": "0",
         "PYTHONPATH": str(root / "lib"),
     }
