@@ -15,7 +15,7 @@ from scipy import ndimage
 from facesynth.image_mapping import ImageMapping
 from facesynth.mesh import FloatArray, MeshArrayError, check_arrays, vertex_normals
 from facesynth.population import template
-from facesynth.scanned_surface import Colours, Places, ScannedSurface, bilinear
+from facesynth.scanned_surface import Colours, Places, ScannedSurface
 from facesynth.scanning.scan import Scan
 from facesynth.seams import level_seams
 from facesynth.stray_hair import stray_hair
@@ -166,13 +166,25 @@ def _push_pull(colour: Colours, weight: Colours) -> Colours:
     h, w = weight.shape[:2]
     if min(h, w) <= 1 or (weight >= 1).all():
         return np.asarray(colour / np.maximum(weight, 1e-6), np.float32)
-    odd = ((0, h % 2), (0, w % 2), (0, 0))
-    halves = [
-        np.pad(a, odd).reshape((h + 1) // 2, 2, (w + 1) // 2, 2, -1).sum(axis=(1, 3))
-        for a in (colour, weight)
-    ]
-    share = np.minimum(halves[1], 1) / np.maximum(halves[1], 1e-6)
-    coarse = _push_pull(halves[0] * share, np.minimum(halves[1], 1))
-    rows, columns = np.arange(h) / 2 - 0.25, np.arange(w) / 2 - 0.25
-    at = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
-    return colour + (1 - weight) * bilinear(coarse, at).reshape(h, w, -1)
+    halved, total = _halved(colour), _halved(weight)
+    most = np.asarray(np.minimum(total, 1), np.float32)
+    share = np.asarray(most / np.maximum(total, 1e-6), np.float32)
+    coarse = _push_pull(halved * share, most)
+    wide = _doubled(coarse, h).swapaxes(0, 1)
+    return colour + (1 - weight) * _doubled(wide, w).swapaxes(0, 1)
+
+
+def _halved(image: Colours) -> Colours:
+    """Sums over 2 x 2 pixels of an image (h, w, c), zero beyond its border."""
+    h, w = image.shape[:2]
+    padded = np.pad(image, ((0, h % 2), (0, w % 2), (0, 0))) if h % 2 or w % 2 else image
+    rows = padded[0::2] + padded[1::2]
+    return np.asarray(rows[:, 0::2] + rows[:, 1::2])
+
+
+def _doubled(image: Colours, height: int) -> Colours:
+    """An image (h, w, c) with 2 h rows or one less, linear between the centres of its own."""
+    near = np.float32(0.75) * image
+    far = np.float32(0.25) * np.concatenate([image[:1], image, image[-1:]])
+    rows = np.stack([near + far[:-2], near + far[2:]], axis=1)  # (h, 2, w, c)
+    return np.asarray(rows.reshape(-1, *image.shape[1:])[:height])

@@ -50,17 +50,13 @@ def scores(
     half, other = rng.permutation(len(real) // 2 * 2).reshape(2, -1)
     n = len(half)
 
-    def distance(images: Images, own: NDArray[np.bool_] | None) -> dict[int, float]:
-        reference = real[half]
-        if masks is not None and own is not None:
-            reference, images = as_scanned(reference, masks[half]), as_scanned(images, own)
-        return sliced_wasserstein(reference, images, seed)
+    reference = real[half] if masks is None else as_scanned(real[half], masks[half])
 
-    masked = None if masks is None else masks[other]
-    rows = {
-        "real": distance(real[other], masked),
-        "generated": distance(generated[:n], masked),
-    }
+    def distance(images: Images) -> dict[int, float]:
+        shown = images if masks is None else as_scanned(images, masks[other])
+        return sliced_wasserstein(reference, shown, seed)
+
+    rows = {"real": distance(real[other]), "generated": distance(generated[:n])}
     if components:
         model = MorphableModel().fit(real.reshape(len(real), -1).astype(np.float32))
         coefficients = model.sample_coefficients(n, seed)
@@ -69,11 +65,11 @@ def scores(
             raise ComponentsError(
                 f"{len(real)} scans have {model.n_components_} components, not {k}"
             )
-        kept = np.arange(model.n_components_) < (model.n_components_ if k is None else k)
-        drawn = model.inverse_transform(coefficients * kept).reshape(n, *real.shape[1:])
+        drawn = model.mean_ + coefficients[:, :k] @ model.components_[:k]
+        drawn = drawn.reshape(n, *real.shape[1:])
         if real.dtype == np.uint8:
             drawn = np.rint(np.clip(drawn, 0, 255)).astype(np.uint8)
-        rows[f"pca {'all' if k is None else k}"] = distance(drawn, masked)
+        rows[f"pca {'all' if k is None else k}"] = distance(drawn)
     return rows
 
 
