@@ -136,7 +136,7 @@ def score(
 ) -> dict[str, Any]:
     """Sliced Wasserstein distances of what a model makes to scans, part by part."""
     n = len(scans) // 2
-    images = gan.sample(made.generator, n, seed=1, batch=8)
+    images = gan.sample(made.generator, n, seed=1)
     found: dict[str, Any] = {"n": n}
     if made.model != "geometries":
         data = face_gan.training_images("textures", scans, to)

@@ -8,12 +8,16 @@ from torch import Tensor
 from .networks import Generator
 
 N_MEAN = 1000  # latent vectors, whose mean a truncation is towards
+AT_A_TIME = 2**17  # pixels of images that are made at a time: more would wait for memory
 
 
-def sample(generator: Generator, n: int, seed: int, batch: int = 64) -> NDArray[np.float32]:
-    """Draw images (n, R, R, c), nominally in [-1, 1]."""
+def sample(
+    generator: Generator, n: int, seed: int, batch: int | None = None
+) -> NDArray[np.float32]:
+    """Draw images (n, R, R, c), nominally in [-1, 1], `batch` at a time, by default `AT_A_TIME`."""
     z = latents(generator, n, seed)
-    return np.concatenate([generate(generator, part) for part in z.split(batch)])
+    parts = z.split(batch or max(1, AT_A_TIME // generator.resolution**2))
+    return np.concatenate([generate(generator, part) for part in parts])
 
 
 def latents(generator: Generator, n: int, seed: int) -> Tensor:
