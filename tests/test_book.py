@@ -11,6 +11,7 @@ import pages
 import pytest
 
 from _pipeline.chapters import ROOT, BookError, chapters, notebook_text, paired, sync
+from _pipeline.execution import execute, execute_all, kernel_environment
 from _pipeline.pages import PLOTLY, problems, with_outputs
 
 CHAPTER = """\
@@ -299,6 +300,16 @@ def test_every_chapter_runs_at_smoke(chapter):
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_chapter_that_is_executed_again_shows_the_same(tmp_path, monkeypatch):
+    chapter, parameters = ROOT / "book/02_morphable_model.ipynb", {"preset": "smoke", "seed": 0}
+    for name, value in kernel_environment(ROOT, tmp_path).items():
+        monkeypatch.setenv(name, value)
+    folder = execute_all([chapter], parameters, ROOT, ROOT / "build", 1)[chapter]
+    execute(chapter, parameters, ROOT, tmp_path / "again")
+    shown, again = (with_outputs(chapter, f, parameters) for f in (folder, tmp_path / "again"))
+    assert shown == again  # numbers, figures and meshes, bit for bit
 
 
 def test_the_pages_in_a_browser_without_a_network():
