@@ -1,15 +1,18 @@
 """Pictures whose pixels are known beforehand, and the figures that browsers get."""
 
+import base64
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
+from PIL import Image
 
 from facesynth.colour import from_uint8, to_uint8
 from facesynth.mesh import FaceIndexError, NonFiniteVertexError, vertex_normals
-from facesynth.rendering import Camera, Light, MaterialError, interactive, plate, render
+from facesynth.rendering import Camera, Light, MaterialError, dots, interactive, plate, render
 from facesynth.rendering.bump import bend
 from facesynth.rendering.light import ambient_occlusion, soft_shadow, unit
 from facesynth.rendering.material import Hits
@@ -313,3 +316,18 @@ def test_interactive_refuses_what_does_not_fit() -> None:
         interactive(vertices, faces, colors=np.zeros_like(vertices), intensity=vertices[:, 0])
     with pytest.raises(NonFiniteVertexError):
         interactive(vertices * np.nan, faces)
+
+
+def test_dots_bring_their_pictures() -> None:
+    pictures = np.zeros((2, 150, 150, 3), np.uint8)
+    pictures[1] = [200, 40, 40]
+    figure = dots({"red": ([[0, 1], [2, 3]], pictures), "none": (np.zeros((0, 2)), [])}, side=32)
+    trace = figure.data[0]
+    assert (trace.name, list(trace.x), list(trace.y)) == ("red", [0, 2], [1, 3])
+    kind, _, content = trace.customdata[1].partition(",")
+    assert kind == "data:image/jpeg;base64"
+    image = np.asarray(Image.open(io.BytesIO(base64.b64decode(content))), int)
+    assert image.shape == (32, 32, 3)
+    assert np.abs(image - [200, 40, 40]).max() < 5
+    with pytest.raises(MaterialError, match="red: points of shape .* need as many pictures, not 1"):
+        dots({"red": ([[0, 1], [2, 3]], pictures[:1])})

@@ -192,3 +192,13 @@ def test_neutral_geometry_is_that_of_the_same_subject():
         _ = scans.take(numbers != 1).neutral_geometry
     with pytest.raises(TrainingSetError, match="2 subjects have no neutral scan, the first is 1"):
         _ = scans.take(expressions > 0).neutral_geometry
+
+
+def test_some_subjects_are_read_from_the_released_set():
+    read = training_set.released_subjects({7, 3})
+    assert read.subjects.tolist() == [3] * 5 + [7] * 5
+    assert read.expressions.tolist() == [*range(5)] * 2
+    first = training_set.released(4)
+    np.testing.assert_array_equal(read.textures[0], first.textures[15])
+    with pytest.raises(TrainingSetError, match="9995"):
+        training_set.released_subjects({9999})
