@@ -166,48 +166,49 @@ def reduce(images: Floats) -> Floats:
 
     Pixels beyond the border mirror those inside; the border itself is not repeated.
     """
-    return _halved(_halved(images).swapaxes(1, 2)).swapaxes(1, 2)
+    sums = _halved(_halved(images).swapaxes(1, 2)).swapaxes(1, 2)
+    sums *= 1 / 16**2
+    return sums
 
 
 def expand(images: Floats) -> Floats:
     """Double images (n, R, R, c): zeros between the pixels, then the same filter and border."""
-    return _doubled(_doubled(images.swapaxes(1, 2)).swapaxes(1, 2))
+    return _doubled(_doubled(images.swapaxes(1, 2) / 8**2).swapaxes(1, 2))
 
 
 def _halved(images: Floats) -> Floats:
-    """Filter by (1 4 6 4 1) / 16 along axis 1, at every second pixel.
+    """Filter by 1 4 6 4 1 along axis 1, at every second pixel.
 
     By four sums of neighbours, which do not round where all pixels are alike.
     """
-    even, odd = images[:, ::2].copy("K"), images[:, 1::2].copy("K")
+    even, odd = images[:, ::2], images[:, 1::2]
     after = even + odd
-    before = after.copy("K")
+    before = np.empty_like(after)
+    before[:, 0] = after[:, 0]
     np.add(odd[:, :-1], even[:, 1:], out=before[:, 1:])
-    np.add(before, after, out=even)  # by (1 2 1) at the even pixels
-    np.add(after[:, :-1], before[:, 1:], out=odd[:, :-1])  # and at the odd ones
-    np.add(after[:, -1], after[:, -1], out=odd[:, -1])
+    even, odd = before + after, after  # by 1 2 1 from here on
+    odd[:, :-1] += before[:, 1:]
+    odd[:, -1] *= 2
     result = even + odd
     even[:, 1:] += odd[:, :-1]
     even[:, 0] += odd[:, 0]
     result += even
-    result /= 16
     return result
 
 
 def _doubled(images: Floats) -> Floats:
-    """Filter by (1 4 6 4 1) / 8 along axis 1, with zeros between the pixels."""
-    half = images / 2
-    odd = half.copy("K")
-    odd[:, :-1] += half[:, 1:]
-    odd[:, -1] += half[:, -1]
-    even = odd.copy("K")  # a quarter of the two new neighbours, and half of the pixel itself
-    even[:, 1:] += odd[:, :-1]
-    even[:, 0] += odd[:, 0]
-    even /= 4
-    even += half
+    """Filter by 1 4 6 4 1 along axis 1, with zeros between the pixels."""
+    sums = np.empty_like(images)
+    np.add(images[:, :-1], images[:, 1:], out=sums[:, :-1])
+    np.multiply(images[:, -1], 2, out=sums[:, -1])
+    even = 4 * images
+    even += sums
+    even[:, 1:] += sums[:, :-1]
+    even[:, 0] += sums[:, 0]
     n, side, *others = images.shape
     result = np.empty_like(images, shape=(n, 2 * side, *others))
-    result[:, ::2], result[:, 1::2] = even, odd
+    result[:, ::2] = even
+    np.multiply(sums, 4, out=result[:, 1::2])
     return result
 
 
@@ -319,10 +320,10 @@ def _normalise(patches: NDArray[np.float32], name: str, side: int) -> None:
             f"channel {channel} of the {name} images, at the level of {side} pixels, is flat: "
             "leave that channel out of both sets"
         )
-    mean, deviation = each(mean), each(np.sqrt(variance))
+    mean, scale = each(mean), each(1 / np.sqrt(variance))
     for part in parts:
         part -= mean
-        part /= deviation
+        part *= scale
 
 
 def _check(images: Images, name: str) -> None:
