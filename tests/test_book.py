@@ -1,4 +1,6 @@
 import hashlib
+import importlib.metadata
+import json
 import os
 import signal
 import subprocess
@@ -10,9 +12,11 @@ import nbformat
 import pages
 import pytest
 
+from _pipeline import results
 from _pipeline.chapters import ROOT, BookError, chapters, notebook_text, paired, sync
 from _pipeline.execution import execute, execute_all, kernel_environment
 from _pipeline.pages import PLOTLY, problems, with_outputs
+from facesynth.claims import Measured, record
 
 CHAPTER = """\
 # {title}
@@ -237,6 +241,53 @@ def test_pairing_is_stable(toy):
     nbformat.validate(nbformat.reads(notebook, 4))
 
 
+# The numbers that chapters record
+
+PARAMETERS = {"preset": "smoke", "seed": 0}
+
+
+@pytest.fixture
+def executed(tmp_path, monkeypatch):
+    """A root without a reference, and the folder of a chapter that recorded a number."""
+    (tmp_path / "data/results").mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["numpy"]\n')
+    folder = tmp_path / "executed/files"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    record("01_first", "smoke", 0, {"length": Measured(2.0, tolerance=0.1)})
+    return tmp_path, {tmp_path / "book/01_first.ipynb": folder.parent}
+
+
+def test_a_reference_is_kept_with_the_machine_and_the_versions(executed):
+    root, folders = executed
+    results.keep(folders, PARAMETERS, root)
+    content = json.loads((root / "data/results/reference_smoke.json").read_text())
+    assert content["chapters"]["01_first"]["length"]["value"] == 2
+    assert content["versions"]["numpy"] == importlib.metadata.version("numpy")
+    assert "processors" in content["machine"]
+    results.check(folders, PARAMETERS, root)
+
+
+def test_numbers_that_left_their_bands_are_shown_in_a_table(executed):
+    root, folders = executed
+    results.keep(folders, PARAMETERS, root)
+    record("01_first", "smoke", 0, {"length": Measured(2.3), "width": Measured(1.0)})
+    with pytest.raises(BookError) as raised:
+        results.check(folders, PARAMETERS, root)
+    assert "| chapter | number | reference | here | band |" in str(raised.value)
+    assert "| 01_first | length | 2 | 2.3 | ± 0.2 |" in str(raised.value)
+    assert "| 01_first | width | missing | 1 | |" in str(raised.value)
+
+
+def test_a_reference_of_something_else_is_refused(executed):
+    root, folders = executed
+    with pytest.raises(BookError, match=r"reference_smoke\.json is missing or damaged"):
+        results.check(folders, PARAMETERS, root)
+    results.keep(folders, PARAMETERS, root)
+    with pytest.raises(BookError, match=r"was made with .*'seed': 0.*, not with .*'seed': 1"):
+        results.check(folders, {"preset": "smoke", "seed": 1}, root)
+
+
 # What a page needs of a chapter
 
 PICTURE = nbformat.v4.new_output("display_data", {"image/png": "", "text/plain": "<Figure>"})
@@ -300,6 +351,13 @@ def test_every_chapter_runs_at_smoke(chapter):
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_numbers_at_smoke_stay_within_their_bands():
+    script = [sys.executable, "book/build.py", "--preset", "smoke", "--execute-only"]
+    done = subprocess.run([*script, "--numbers", "check"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "numbers are within their bands" in done.stdout
 
 
 def test_a_chapter_that_is_executed_again_shows_the_same(tmp_path, monkeypatch):
