@@ -76,8 +76,9 @@ def whole(found: list[claims.Verdict], code: Any) -> Iterator[str]:
         claim = verdict.claim
         yield (
             f"(claim-{claim.name})=\n"
-            f"**{claim.says}** {claim.source}\n\n"
-            f"| {MARKS[verdict.holds]}&nbsp;{verdict.word} | |\n|---|---|\n"
+            f"**{claim.says}**\n\n"
+            f"| {MARKS[verdict.holds]}&nbsp;{verdict.word.replace(' ', '&nbsp;')} | "
+            f"{claim.source} |\n|---|---|\n"
             f"| the paper | {claim.paper} |\n"
             f"| here | {verdict.here} |\n"
             f"| the rule | {claim.rule} |\n"
