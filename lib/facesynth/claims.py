@@ -22,6 +22,7 @@ from facesynth.atomic import write_text
 
 FOLDER = "results"  # beside a chapter
 TOLERANCE = 0.02  # relative, between machines: linear algebra and rendering, not chance
+LEAST = 1e-3  # to which no number is told more exactly
 
 
 class ClaimError(ValueError):
@@ -518,8 +519,8 @@ def verdicts(results: Mapping[str, Numbers]) -> list[Verdict]:
 def deviations(reference: Mapping[str, Numbers], found: Mapping[str, Numbers]) -> Iterator[str]:
     """Yield a row of a Markdown table for each number that left the band of its reference.
 
-    The band is the reference's tolerance, of the larger of its value and its error. A number that
-    is in one of both only has left it, too.
+    The band is the reference's tolerance, of the larger of its value and its error, and `LEAST` or
+    more. A number that is in one of both only has left it, too.
     """
     for chapter in sorted({*reference, *found}):
         ours, theirs = found.get(chapter, {}), reference.get(chapter, {})
@@ -529,6 +530,6 @@ def deviations(reference: Mapping[str, Numbers], found: Mapping[str, Numbers]) -
                 was, now = (("missing" if x is None else f"{x.value:.6g}") for x in (a, b))
                 yield f"| {chapter} | {name} | {was} | {now} | |"
                 continue
-            band = a.tolerance * max(abs(a.value), a.error)
+            band = max(a.tolerance * max(abs(a.value), a.error), LEAST)
             if not abs(a.value - b.value) <= band:
                 yield f"| {chapter} | {name} | {a.value:.6g} | {b.value:.6g} | ± {band:.2g} |"
