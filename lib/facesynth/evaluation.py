@@ -33,7 +33,7 @@ DIRECTIONS = 4 * 128  # of projection
 _BATCH = 2**18  # numbers of images in float32 that are worked on at a time: 1 MB, for the caches
 _ROWS = 2**8  # neighbourhoods that are normalised at a time
 _KEPT = 2**28  # numbers of neighbourhoods in float32 up to which levels share a reading: 1 GB
-_PROJECTED = 2**26  # projections of a cloud that are sorted at a time: 256 MB in float32
+_PROJECTED = 2**25  # projections of a cloud that are sorted at a time: 128 MB in float32
 
 
 class EvaluationError(ValueError):
@@ -117,10 +117,13 @@ def distance(a: Floats, b: Floats, rng: np.random.Generator, directions: int = D
     unit = rng.standard_normal((directions, a.shape[1]))
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     unit = unit.astype(np.result_type(a, b, np.float32))
-    total, few = 0.0, max(_PROJECTED // len(a), 1)
+    few = min(max(_PROJECTED // len(a), 1), directions)
+    rooms = np.empty((2, few, len(a)), unit.dtype)  # once, for new memory is slow
+    total = 0.0
     with _threads() as pool:
         for start in range(0, directions, few):
-            pair = (unit[start : start + few] @ cloud.T for cloud in (a, b))
+            some = unit[start : start + few]
+            pair = (np.matmul(some, p.T, out=room[: len(some)]) for p, room in zip((a, b), rooms))
             total += sum(pool.map(_gaps, *(np.array_split(p, len(p) // 8 or 1) for p in pair)))
     return total / directions
 
