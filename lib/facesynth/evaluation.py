@@ -123,8 +123,10 @@ def distance(a: Floats, b: Floats, rng: np.random.Generator, directions: int = D
     with _threads() as pool:
         for start in range(0, directions, few):
             some = unit[start : start + few]
-            pair = (np.matmul(some, p.T, out=room[: len(some)]) for p, room in zip((a, b), rooms))
-            total += sum(pool.map(_gaps, *(np.array_split(p, len(p) // 8 or 1) for p in pair)))
+            for cloud, room in zip((a, b), rooms, strict=True):
+                np.matmul(some, cloud.T, out=room[: len(some)])
+            rows = (room[: len(some)] for room in rooms)
+            total += sum(pool.map(_gaps, *(np.array_split(r, len(some) // 8 or 1) for r in rows)))
     return total / directions
 
 
