@@ -48,24 +48,20 @@ function draw(holder) {
   });
 }
 
-// A dot whose customdata is a picture shows it beside the pointer.
+// A dot whose customdata is a picture shows it beside the pointer, while it is there.
 function showPictures(plot) {
   const picture = document.createElement("img");
   picture.className = "plotly-picture";
-  picture.alt = "";
-  picture.hidden = true;
-  document.body.append(picture);
   plot.on("plotly_hover", ({ points, event }) => {
-    const address = points[0].customdata;
-    if (typeof address !== "string" || !address.startsWith("data:image/")) return;
-    picture.src = address;
+    const { customdata, data, pointNumber } = points[0];
+    if (typeof customdata !== "string" || !customdata.startsWith("data:image/")) return;
+    picture.src = customdata;
+    picture.alt = `${data.name} ${pointNumber}`;
     picture.style.left = `${event.pageX + 16}px`;
     picture.style.top = `${event.pageY + 16}px`;
-    picture.hidden = false;
+    document.body.append(picture);
   });
-  plot.on("plotly_unhover", () => {
-    picture.hidden = true;
-  });
+  plot.on("plotly_unhover", () => picture.remove());
 }
 
 // A browser keeps about a dozen WebGL views alive: draw late.
