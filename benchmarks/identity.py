@@ -19,7 +19,6 @@ import numpy as np
 
 from facesynth import identity, pretrained, training_set
 from facesynth.population import template
-from facesynth.rendering import render
 from facesynth.universal_mapping import UniversalMapping
 
 FEW = 40  # faces that both ways are timed on
@@ -29,25 +28,12 @@ def looked_for(geometry: np.ndarray, textures: np.ndarray, uv: np.ndarray) -> li
     """Descriptors of the faces that dlib finds in their pictures."""
     detector = dlib.get_frontal_face_detector()
     five = dlib.shape_predictor(pretrained.weights("shape_predictor_5_face_landmarks.dat"))
-    net = dlib.face_recognition_model_v1(
-        pretrained.weights("dlib_face_recognition_resnet_model_v1.dat")
-    )
+    net = identity.network()
     found = []
     for vertices, texture in zip(geometry, textures, strict=True):
-        picture = render(
-            vertices,
-            template().faces,
-            uv,
-            texture,
-            camera=identity.CAMERA,
-            light=identity.LIGHT,
-            size=identity.PICTURE,
-            supersampling=1,
-            background=identity.GREY,
-        )
-        rgb = np.ascontiguousarray(picture[..., :3])
-        for box in detector(rgb, 1)[:1]:
-            found.append(np.array(net.compute_face_descriptor(rgb, five(rgb, box))))
+        picture = identity.frontal(vertices, texture, uv)
+        for box in detector(picture, 1)[:1]:
+            found.append(np.array(net.compute_face_descriptor(picture, five(picture, box))))
     return found
 
 

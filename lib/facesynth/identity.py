@@ -10,6 +10,7 @@ base of its nose are where the template's are.
     distances(d)                                # (n, n): dist = |D1 - D2|
 """
 
+import functools
 from typing import Any
 
 import dlib
@@ -47,10 +48,20 @@ def chip(vertices: ArrayLike, texture: ArrayLike, uv: ArrayLike) -> NDArray[np.u
     vertices (m, 3) in mm, texture (R, R, 3) sRGB over uv (m, 2), as `rendering.render` takes them.
     Raises `MeshError` and `MaterialError`.
     """
-    points, model = np.asarray(vertices), template()
+    picture = frontal(vertices, texture, uv)
+    corners = np.asarray(vertices)[template().landmarks[FIVE]]
+    places = CAMERA.project(corners, PICTURE)
+    five = [dlib.point(*np.rint(place).astype(int).tolist()) for place in places]
+    whole = dlib.rectangle(0, 0, PICTURE - 1, PICTURE - 1)
+    face = dlib.full_object_detection(whole, five)
+    return np.asarray(dlib.get_face_chip(picture, face, size=SIZE, padding=0.25))
+
+
+def frontal(vertices: ArrayLike, texture: ArrayLike, uv: ArrayLike) -> NDArray[np.uint8]:
+    """The picture that `chip` cuts a face out of: (240, 240, 3) sRGB."""
     picture = render(
-        points,
-        model.faces,
+        vertices,
+        template().faces,
         uv,
         texture,
         camera=CAMERA,
@@ -59,12 +70,14 @@ def chip(vertices: ArrayLike, texture: ArrayLike, uv: ArrayLike) -> NDArray[np.u
         supersampling=1,
         background=GREY,
     )
-    places = CAMERA.project(points[model.landmarks[FIVE]], PICTURE)
-    five = [dlib.point(*np.rint(place).astype(int).tolist()) for place in places]
-    whole = dlib.rectangle(0, 0, PICTURE - 1, PICTURE - 1)
-    face = dlib.full_object_detection(whole, five)
-    rgb = np.ascontiguousarray(picture[..., :3])
-    return np.asarray(dlib.get_face_chip(rgb, face, size=SIZE, padding=0.25))
+    return np.ascontiguousarray(picture[..., :3])
+
+
+@functools.cache
+def network() -> Any:
+    """The face-recognition network of dlib, read once in a process."""
+    weights = pretrained.weights("dlib_face_recognition_resnet_model_v1.dat")
+    return dlib.face_recognition_model_v1(weights)
 
 
 def embed(chips: ArrayLike) -> NDArray[np.float32]:
@@ -80,10 +93,7 @@ def embed(chips: ArrayLike) -> NDArray[np.float32]:
         )
     if not len(images):
         return np.zeros((0, DESCRIPTOR), np.float32)
-    net = dlib.face_recognition_model_v1(
-        pretrained.weights("dlib_face_recognition_resnet_model_v1.dat")
-    )
-    return np.array(net.compute_face_descriptor(list(images)), np.float32)
+    return np.array(network().compute_face_descriptor(list(images)), np.float32)
 
 
 def chips(geometry: Floats, textures: NDArray[np.uint8], uv: Floats) -> NDArray[np.uint8]:
