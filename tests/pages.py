@@ -6,6 +6,7 @@ python tests/pages.py build/html build/screenshots
 import shutil
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from playwright.sync_api import Browser, Error, Page, sync_playwright
@@ -92,18 +93,22 @@ def is_local(url: str) -> bool:
 
 
 def look_at_all(html: Path, screenshots: Path, executable: str) -> list[str]:
-    """Look at every page of a built book in both themes; return what is wrong, page by page."""
+    """Look at every page of a built book in both themes at once; return what is wrong with them."""
     pages = sorted(set(html.rglob("*.html")) - {html / "index.html"})  # that one only redirects
     if not pages:
         raise FileNotFoundError(f"no pages in {html}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        return [
-            f"{page.relative_to(html)} ({theme}): {problem}"
-            for page in pages
-            for theme in ("light", "dark")
-            for problem in look(browser, page, theme, screenshots / f"{page.stem}-{theme}.png")
-        ]
+
+    def look_at(theme: str) -> list[str]:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+            return [
+                f"{page.relative_to(html)} ({theme}): {problem}"
+                for page in pages
+                for problem in look(browser, page, theme, screenshots / f"{page.stem}-{theme}.png")
+            ]
+
+    with ThreadPoolExecutor() as pool:
+        return [problem for found in pool.map(look_at, ("light", "dark")) for problem in found]
 
 
 if __name__ == "__main__":

@@ -12,16 +12,9 @@ from hypothesis import strategies as st
 
 from _pipeline.chapters import ROOT
 from facesynth import claims
-from facesynth.claims import (
-    CLAIMS,
-    Measured,
-    MissingResultError,
-    UnknownClaimError,
-    claim,
-    deviations,
-    judge,
-    verdicts,
-)
+from facesynth.claims import MissingResultError, UnknownClaimError, claim, judge, verdicts
+from facesynth.ledger import CLAIMS
+from facesynth.measured import TOLERANCE, Measured, deviations, packed, unpacked
 
 BY_CHAPTER = {c.chapter: {} for c in CLAIMS}
 for _claim in CLAIMS:
@@ -121,6 +114,15 @@ def test_what_is_recorded_is_read(tmp_path, monkeypatch):
     assert [v.claim.name for v in verdicts(found)] == [c.name for c in CLAIMS]
 
 
+def test_an_interval_is_a_number_with_an_error():
+    assert Measured.between(3.0, 2.5, 3.25, tolerance=0.1) == Measured(3.0, 0.375, 0.1)
+
+
+@given(st.dictionaries(st.text(), st.builds(Measured, st.floats(-9, 9), st.floats(0, 9))))
+def test_numbers_survive_json(numbers):
+    assert unpacked(json.loads(json.dumps(packed(numbers)))) == numbers
+
+
 def test_missing_numbers_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MissingResultError, match="'apart' is missing in what chapter 02_morphable"):
@@ -132,9 +134,10 @@ def test_missing_numbers_are_named(tmp_path, monkeypatch):
     without = {c: n for c, n in BY_CHAPTER.items() if c != "08_expressions"}
     with pytest.raises(MissingResultError, match="'expressions' needs chapter 08_expressions"):
         verdicts(without)
-    (tmp_path / "08_expressions.json").write_text("{")
-    with pytest.raises(MissingResultError, match=r"08_expressions\.json is damaged"):
-        claims.read(tmp_path)
+    for damaged in ("{", "[]", '{"chapter": "x", "numbers": [1]}'):
+        (tmp_path / "08_expressions.json").write_text(damaged)
+        with pytest.raises(MissingResultError, match=r"08_expressions\.json is damaged"):
+            claims.read(tmp_path)
 
 
 def test_unknown_claims_are_named():
@@ -165,7 +168,7 @@ def test_results_are_plain_json(tmp_path, monkeypatch):
         "chapter": "x",
         "preset": "smoke",
         "seed": 3,
-        "numbers": {"n": {"value": 1.5, "error": 0.5, "tolerance": claims.TOLERANCE}},
+        "numbers": {"n": {"value": 1.5, "error": 0.5, "tolerance": TOLERANCE}},
     }
 
 

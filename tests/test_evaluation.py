@@ -10,7 +10,14 @@ from scipy.special import gammaln
 from scipy.stats import norm, wasserstein_distance
 
 from facesynth import evaluation
-from facesynth.evaluation import distance, expand, laplacian_pyramid, neighbourhoods, reduce
+from facesynth.evaluation import (
+    distance,
+    expand,
+    laplacian_pyramid,
+    neighbourhoods,
+    reduce,
+    told_apart,
+)
 from facesynth.evaluation import sliced_wasserstein as swd
 
 # What the code published with Karras et al. (2017) gives on images that `blocks` makes: arguments
@@ -413,6 +420,34 @@ def test_flat_channels_are_named():
     flat[..., 1] = np.array([0.1, 0.2, 0.3])[:, None, None]  # no detail, but unequal means
     with pytest.raises(evaluation.NoDetailError, match=r"channel 1 of the real images, at .* 32 "):
         swd(flat, GOOD)
+
+
+def test_a_classifier_tells_nothing_from_nothing_and_far_from_near():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 200, 3))
+    assert told_apart(a, b) == pytest.approx(0.5, abs=0.1)
+    assert told_apart(a, b + 8) == 1.0
+    assert told_apart(a, b, seed=1) == told_apart(a, b, seed=1)
+
+
+def test_a_classifier_comes_near_to_what_theory_allows():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 2000, 1)) + [[[0.0]], [[1.5]]]
+    best = norm.cdf(1.5 / np.sqrt(2))  # of Gaussians, by the threshold between them
+    assert best - 0.08 < told_apart(a, b) < best + 0.02
+
+
+@pytest.mark.parametrize(
+    ("shapes", "error"),
+    [
+        (((4, 3), (9, 3)), evaluation.TooFewImagesError),
+        (((9, 3), (9, 2)), evaluation.UnequalSetsError),
+        (((9,), (9,)), evaluation.UnequalSetsError),
+    ],
+)
+def test_a_classifier_needs_samples_of_one_kind(shapes, error):
+    with pytest.raises(error, match="set"):
+        told_apart(*map(np.ones, shapes))
 
 
 def test_clouds_must_be_alike_and_hold_points():

@@ -19,6 +19,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from facesynth import claims
+from facesynth.ledger import Claim
 
 MARKS = {True: "✓", False: "✗", None: "–"}
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class ClaimsTable(SphinxDirective):
         rows = short(found) if "short" in self.options else whole(found, self._code)
         return self.parse_text_to_nodes("\n".join(rows))
 
-    def _code(self, claim: claims.Claim) -> str:
+    def _code(self, claim: Claim) -> str:
         """The address of the line where a claim's code begins."""
         options = self.config.html_theme_options
         file, line = claim.line()

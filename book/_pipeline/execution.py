@@ -49,12 +49,13 @@ def code(chapter: Path) -> list[tuple[str, bool]]:
 def key(chapter: Path, parameters: dict[str, Any], root: Path = ROOT) -> str:
     """Return a digest of everything that a chapter's outputs depend on.
 
-    Reference results lie in the package, but come out of the chapters and do not go in.
+    Reference results lie in the package, but come out of the chapters and do not go in, and nor do
+    data cards.
     """
     digest = hashlib.sha256()
     digest.update(json.dumps([code(chapter), parameters, versions(root), KERNEL_CONFIG]).encode())
     for path in sorted((root / "lib").rglob("*")):
-        apart = "__pycache__" in path.parts or ".egg-info" in str(path)
+        apart = "__pycache__" in path.parts or ".egg-info" in str(path) or path.suffix == ".md"
         if path.is_file() and not apart and not path.match("results/reference_*.json"):
             digest.update(f"\0{path.relative_to(root)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -8,7 +8,6 @@ numbers within their tolerances.
 import json
 import os
 import platform
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from _pipeline.chapters import BookError, say, write
 from _pipeline.execution import versions
 from facesynth import claims
+from facesynth.measured import Numbers, deviations, packed, unpacked
 
 HEAD = "| chapter | number | reference | here | band |\n|---|---|---:|---:|---:|\n"
 
@@ -25,9 +25,9 @@ def path(root: Path, preset: str) -> Path:
     return root / "data" / "results" / f"reference_{preset}.json"
 
 
-def recorded(folders: dict[Path, Path]) -> dict[str, claims.Numbers]:
+def recorded(folders: dict[Path, Path]) -> dict[str, Numbers]:
     """Return what executed chapters recorded: {chapter: numbers}."""
-    found: dict[str, claims.Numbers] = {}
+    found: dict[str, Numbers] = {}
     for folder in folders.values():
         found |= claims.read(folder / "files" / claims.FOLDER)
     return found
@@ -41,8 +41,7 @@ def keep(folders: dict[Path, Path], parameters: dict[str, Any], root: Path) -> N
         "machine": f"{platform.machine()}, {os.cpu_count()} processors, {platform.system()}",
         "versions": versions(root),
         "chapters": {
-            chapter: {name: asdict(number) for name, number in numbers.items()}
-            for chapter, numbers in sorted(recorded(folders).items())
+            chapter: packed(numbers) for chapter, numbers in sorted(recorded(folders).items())
         },
     }
     file = path(root, parameters["preset"])
@@ -60,17 +59,14 @@ def check(folders: dict[Path, Path], parameters: dict[str, Any], root: Path) -> 
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         made_with = {name: content[name] for name in parameters}
-        reference = {
-            chapter: {name: claims.Measured(**number) for name, number in numbers.items()}
-            for chapter, numbers in content["chapters"].items()
-        }
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        reference = {chapter: unpacked(numbers) for chapter, numbers in content["chapters"].items()}
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise BookError(f"{file} is missing or damaged ({error!r}): say `--numbers keep`") from None
     if made_with != parameters:
         raise BookError(f"{file} was made with {made_with}, not with {parameters}")
     found = recorded(folders)
     executed = {chapter.stem for chapter in folders}
-    rows = list(claims.deviations({c: n for c, n in reference.items() if c in executed}, found))
+    rows = list(deviations({c: n for c, n in reference.items() if c in executed}, found))
     if rows:
         raise BookError(
             f"{len(rows)} numbers left the bands around those of {content['machine']}, "

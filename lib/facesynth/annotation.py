@@ -11,7 +11,6 @@ The labels say which of the population's groups a face resembles, and nothing ab
 
 import functools
 from dataclasses import dataclass, fields
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -21,7 +20,7 @@ from sklearn.base import BaseEstimator
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from facesynth import aligned_scan, identity
+from facesynth import aligned_scan, identity, training_set
 from facesynth.atomic import write_whole
 from facesynth.population import template
 from facesynth.training_set import TrainingSet
@@ -93,8 +92,7 @@ def load(path: Path) -> Identities:
 @functools.cache
 def released() -> Identities:
     """The descriptors of the training set that comes with the package."""
-    with resources.as_file(resources.files("facesynth") / "faces" / FILE) as path:
-        return load(path)
+    return load(training_set.folder() / FILE)
 
 
 def age_group(years: ArrayLike) -> NDArray[np.str_]:

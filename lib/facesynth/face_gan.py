@@ -137,14 +137,19 @@ def split(faces: TrainingSet, n_test: int) -> tuple[TrainingSet, TrainingSet]:
 
 
 def clean(faces: TrainingSet, share: float = CLEAN) -> NDArray[np.bool_]:
-    """Which scans (n,) have the least damage in the face: the share that the paper kept.
+    """Which scans (n,) have the least damage: the share that the paper kept."""
+    damaged = damage(faces)
+    return damaged <= np.quantile(damaged, share)
+
+
+def damage(faces: TrainingSet) -> NDArray[np.floating]:
+    """What part of the face each scan (n,) hides.
 
     The face is where nine scans of ten are valid; scalp and neck are not counted, which scanners
     hardly ever see.
     """
     face = faces.valid.mean(axis=0) > 0.9
-    damaged = 1 - faces.valid[:, face].mean(axis=1)
-    return damaged <= np.quantile(damaged, share)
+    return 1 - faces.valid[:, face].mean(axis=1)
 
 
 def shrunk(textures: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:

@@ -157,8 +157,13 @@ def load(
 
 def released(n_subjects: int | None = None) -> TrainingSet:
     """Read the training set that comes with the package, of all its subjects or of the first."""
-    with resources.as_file(resources.files("facesynth") / "faces") as folder:
-        return load(folder, n_subjects)
+    return load(folder(), n_subjects)
+
+
+def folder() -> Path:
+    """Where the package keeps its training set."""
+    with resources.as_file(resources.files("facesynth") / "faces") as path:
+        return path
 
 
 def released_subjects(subjects: Collection[int]) -> TrainingSet:
@@ -166,9 +171,8 @@ def released_subjects(subjects: Collection[int]) -> TrainingSet:
 
     Raises `TrainingSetError` where one is not in it.
     """
-    with resources.as_file(resources.files("facesynth") / "faces") as folder:
-        blocks = sorted({subject // SUBJECTS_A_FILE * SUBJECTS_A_FILE for subject in subjects})
-        whole = _joined([_read(_file(folder, first))[1] for first in blocks])
+    blocks = sorted({subject // SUBJECTS_A_FILE * SUBJECTS_A_FILE for subject in subjects})
+    whole = _joined([_read(_file(folder(), first))[1] for first in blocks])
     return whole.take(np.isin(whole.subjects, list(subjects)))
 
 
