@@ -64,9 +64,9 @@ def short(found: list[claims.Verdict]) -> Iterator[str]:
     yield "| the paper claims | here |\n|---|---|"
     for verdict in found:
         claim = verdict.claim
+        word = verdict.word.replace(" ", "\N{NO-BREAK SPACE}")
         yield (
-            f"| {claim.says} | {MARKS[verdict.holds]}&nbsp;"
-            f"{{ref}}`{verdict.word} <claim-{claim.name}>` |"
+            f"| {claim.says} | {MARKS[verdict.holds]}&nbsp;{{ref}}`{word} <claim-{claim.name}>` |"
         )
 
 

@@ -140,7 +140,8 @@ def execute_all(
     os.environ.update(kernel_environment(root, build))
     failures = []
     pool = ThreadPoolExecutor(workers)  # the work is done in the kernels, which are processes
-    jobs = {pool.submit(execute, c, parameters, root, folders[c]): c for c in waiting}
+    # From last to first: the first have workers of their own, and leave no core idle at the end.
+    jobs = {pool.submit(execute, c, parameters, root, folders[c]): c for c in reversed(waiting)}
     try:
         for job in as_completed(jobs):
             name = jobs[job].stem
