@@ -6,16 +6,20 @@ from scipy.spatial.transform import Rotation
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+from facesynth import expressions
 from facesynth.expressions import (
     MEASURES,
     ExpressionModel,
+    ExpressionsError,
     held_still,
+    mean_differences,
     measure,
     measure_operator,
 )
 from facesynth.mesh import MeshArrayError
 from facesynth.morphable_model import ComponentsError
-from facesynth.population import sample, template
+from facesynth.population import EXPRESSIONS, sample, template
+from facesynth.training_set import TrainingSet, TrainingSetError
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +133,63 @@ def test_what_an_expression_leaves_alone_is_held_still(faces):
     assert away.mean() < 0.15 * before.mean()
     lengths = [np.linalg.norm(x[:, 1:] - x[:, :1], axis=2) for x in (found, moved)]
     np.testing.assert_allclose(*lengths, atol=1e-3)  # a rigid motion
+
+
+def scans_of(faces):
+    n, e = faces.shape[:2]
+    return TrainingSet(
+        subjects=np.repeat(np.arange(n), e),
+        expressions=np.tile(np.arange(e), n),
+        geometry=faces.reshape(-1, *faces.shape[2:]).astype(np.float32),
+        textures=np.zeros((n * e, 1, 1, 3), np.uint8),
+        valid=np.ones((n * e, 1, 1), bool),
+    )
+
+
+def test_mean_differences_are_told_from_scans_that_moved(faces):
+    truth = (faces - faces[:, :1]).mean(axis=0)
+    turn = Rotation.from_euler("xyz", [1.5, -1, 0.5], degrees=True).as_matrix()
+    turned = np.concatenate([faces[:, :1], faces[:, 1:] @ turn.T + [1, -2, 0.5]], axis=1)
+    found = mean_differences(scans_of(turned))
+    assert list(found) == list(EXPRESSIONS)
+    np.testing.assert_allclose(found["neutral"], 0, atol=1e-3)
+    for name, expected in zip(EXPRESSIONS, truth, strict=True):
+        assert np.linalg.norm(found[name] - expected, axis=1).mean() < 0.3, name  # mm
+
+
+def test_differences_need_every_expression_and_neutral_scans(faces):
+    scans = scans_of(faces[:2])
+    with pytest.raises(ExpressionsError, match="no scan shows expression 2, surprise"):
+        mean_differences(scans.take(scans.expressions != 2))
+    with pytest.raises(TrainingSetError, match="have no neutral scan"):
+        mean_differences(scans.take((scans.expressions != 0) | (scans.subjects != 1)))
+
+
+def test_differences_that_are_saved_are_read(faces, tmp_path):
+    path = tmp_path / expressions.FILE
+    found = mean_differences(scans_of(faces[:2]))
+    expressions.save(path, found)
+    for name, read in expressions.load(path).items():
+        np.testing.assert_allclose(read, found[name], atol=0.03)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ExpressionsError, match=r"damaged .*`make faces` writes it again"):
+        expressions.load(path)
+    with pytest.raises(ExpressionsError, match="missing or damaged"):
+        expressions.load(tmp_path / "other.npz")
+
+
+def test_what_comes_with_the_package_is_what_its_scans_show(faces):
+    still = template().vertices
+    released = expressions.released()
+    change = measure(np.stack([still + released[name] for name in EXPRESSIONS]))
+    truth = measure(still + (faces - faces[:, :1]).mean(axis=0))  # of twelve others
+    for name in MEASURES:
+        np.testing.assert_allclose(change[name], truth[name], atol=3)  # mm
+    assert change["jaw open"].argmax() == list(EXPRESSIONS).index("surprise")
+    assert np.abs(released["neutral"]).max() < 0.01
+    for name, of in released.items():
+        mirrored = of[template().mirror] * [-1, 1, 1]
+        assert np.linalg.norm(mirrored - of, axis=1).mean() < 0.3, name
 
 
 def test_bad_input(model, pairs):

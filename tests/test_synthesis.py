@@ -16,9 +16,10 @@ from playwright.sync_api import sync_playwright
 from trimesh.util import decompress
 
 import facesynth
-from facesynth import face_gan, gan, released_models, synthesis
+from facesynth import expressions, face_gan, gan, released_models, synthesis
 from facesynth.atomic import WriteError
 from facesynth.command import main
+from facesynth.expressions import measure
 from facesynth.gan.run_folder import CONFIG, GENERATOR
 from facesynth.geometry_images import GeometryImages
 from facesynth.mesh import check_disk, graph_laplacian, vertex_normals
@@ -48,11 +49,12 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def weights(run, tmp_path_factory):
-    """Its generator, released."""
+    """Its generator, released, also in the place of that of faces at rest."""
     geometry = sample(6, 3, progress=False).geometry
     to = GeometryImages.fit(UniversalMapping(template(), R), geometry)
     path = tmp_path_factory.mktemp("weights") / "faces.safetensors"
     released_models.save(path, "faces", run, to)
+    released_models.save(path.with_name("neutral.safetensors"), "neutral", run, to)
     return path, to
 
 
@@ -188,6 +190,20 @@ def test_truncated_faces_are_more_alike():
     assert spreads[0] < 0.1 * spreads[-1]
 
 
+def test_the_same_people_make_every_expression():
+    rest, smile, surprise = (
+        facesynth.synthesize(3, seed=3, expression=name)
+        for name in ("neutral", "smile", "surprise")
+    )
+    found = [measure(np.stack([face.vertices for face in of])) for of in (rest, smile, surprise)]
+    assert (found[1]["smile"] > found[0]["smile"] + 4).all()  # mm wider
+    assert (found[2]["jaw open"] > found[0]["jaw open"] + 4).all()
+    for still, moved in zip(rest, smile, strict=True):
+        np.testing.assert_array_equal(moved.texture, still.texture)
+        added = expressions.released()["smile"]
+        np.testing.assert_allclose(moved.vertices - still.vertices, added, atol=0.02)
+
+
 def test_a_glb_opens_with_its_texture(faces, tmp_path):
     faces[0].export(tmp_path / "face.glb")
     (mesh,) = trimesh.load_scene(tmp_path / "face.glb").geometry.values()
@@ -271,6 +287,11 @@ def test_a_truncation_that_is_none_is_named(truncation):
         facesynth.synthesize(1, truncation=truncation)
 
 
+def test_an_unknown_expression_is_named():
+    with pytest.raises(synthesis.UnknownExpressionError, match=r"'frown'; there are neutral, smi"):
+        facesynth.synthesize(1, expression="frown")
+
+
 def test_an_unknown_kind_of_file_is_named(faces, tmp_path):
     with pytest.raises(synthesis.UnknownFormatError, match=r"written as .glb, .obj, .png, not as"):
         faces[0].export(tmp_path / "face.ply")
@@ -302,6 +323,15 @@ def test_the_command_writes_faces(tmp_path, capsys):
         for group, label in face.labels.items():
             assert row[group] == label.name
             assert float(row[f"{group} confidence"]) == pytest.approx(label.confidence, abs=1e-3)
+
+
+def test_the_command_writes_expressions_beside_each_other(tmp_path):
+    for expression in ("smile", "anger"):
+        command = ["synthesize", "--count", "1", "--expression", expression]
+        assert main([*command, "--out", str(tmp_path)]) == 0
+    assert len(list(tmp_path.glob("*.glb"))) == 2
+    assert (tmp_path / "face-0-smile-0000.png").exists()
+    assert (tmp_path / "labels-0-anger.csv").exists()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
-from facesynth import annotation, contact_sheet, dataset, population, presets, training_set
+from facesynth import (
+    annotation,
+    contact_sheet,
+    dataset,
+    expressions,
+    population,
+    presets,
+    training_set,
+)
 from facesynth.atomic import WriteError
 from facesynth.mesh import MeshError
 from facesynth.population.sampling import CacheError
@@ -23,6 +31,7 @@ class CommandError(Exception):
 NAMED = (
     CommandError,
     annotation.IdentitiesError,
+    expressions.ExpressionsError,
     dataset.DatasetError,
     training_set.TrainingSetError,
     WriteError,
@@ -146,6 +155,9 @@ def _training_set(options: argparse.Namespace) -> int:
     if not path.exists() or len(annotation.load(path)) != len(made):
         labels = population.sample(options.subjects, options.seed, n_jobs=options.jobs).labels
         annotation.save(path, annotation.measure(made, labels, n_jobs=options.jobs))
+    path = options.out / expressions.FILE
+    if not path.exists():
+        expressions.save(path, expressions.mean_differences(made))
     print(f"{len(made)} scans in {options.out}")
     return 0
 
@@ -244,6 +256,11 @@ def _add_synthesize(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     command.add_argument("--count", type=int, default=8, help="of faces (default: 8)")
     command.add_argument("--seed", type=int, default=0, help="(default: 0)")
     command.add_argument(
+        "--expression",
+        choices=list(population.EXPRESSIONS),
+        help="of all faces (default: whatever comes)",
+    )
+    command.add_argument(
         "--resolution",
         type=int,
         help="of the textures, in pixels (default: the generator's; or half, or a quarter of it)",
@@ -267,6 +284,7 @@ def _synthesize(options: argparse.Namespace) -> int:
             options.out,
             options.count,
             options.seed,
+            expression=options.expression,
             resolution=options.resolution,
             truncation=options.truncation,
         )

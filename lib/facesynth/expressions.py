@@ -9,7 +9,9 @@ for any neutral face, a generated one too. `TrainingSet.neutral_geometry` makes 
 faces from textures of any expression.
 """
 
+import functools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -17,9 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from facesynth import aligned_scan, population, training_set
+from facesynth.atomic import write_whole
 from facesynth.mesh import MeshArrayError
 from facesynth.morphable_model import Floats, MorphableModel
 from facesynth.population import template
+from facesynth.training_set import TrainingSet
 
 # Distances between landmarks, in mm: each a sum of coordinates (axis, sign, numbers of landmarks,
 # of which the mean is taken). The 43 are: brows 0 to 9, nose to 18, eyes to 30, lips to 42.
@@ -29,8 +34,13 @@ MEASURES: Mapping[str, tuple[tuple[int, int, tuple[int, ...]], ...]] = {
     "brow raise": ((1, 1, tuple(range(10))), (1, -1, (19, 22, 25, 28))),  # over the eyes' corners
 }
 
+FILE = "expressions.npz"  # beside the scans that it is of
 ROUNDS = 20  # of holding faces still
 STILL = 0.5  # mm, beyond which a vertex is taken to move
+
+
+class ExpressionsError(ValueError):
+    """Expressions that cannot be measured or read."""
 
 
 class ExpressionModel(BaseEstimator):
@@ -153,6 +163,45 @@ def held_still(neutral: ArrayLike, expressive: ArrayLike) -> Floats:
         u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]  # a rotation, and no reflection
         moved = a @ (u @ vt) + centre_b
     return moved.astype(np.asarray(expressive).dtype)
+
+
+def mean_differences(faces: TrainingSet) -> dict[str, NDArray[np.float32]]:
+    """What each expression adds to a neutral face in the mean over subjects: (m, 3) mm, by name.
+
+    Raises `ExpressionsError` where one is not shown, and `TrainingSetError` where a subject has no
+    neutral scan.
+    """
+    found = {}
+    for k, name in enumerate(population.EXPRESSIONS):
+        shown = faces.take(faces.expressions == k)
+        if not len(shown):
+            raise ExpressionsError(f"no scan shows expression {k}, {name}: scan it, too")
+        neutral = faces.neutral_geometry[faces.expressions == k]
+        found[name] = (held_still(neutral, shown.geometry) - neutral).mean(axis=0)
+    return found
+
+
+def save(path: Path, differences: Mapping[str, Floats]) -> None:
+    """Write what `mean_differences` found, to 0.03 mm. Raises `WriteError`."""
+    arrays = {name: of.astype(np.float16) for name, of in differences.items()}
+    write_whole(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+
+
+def load(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Read what `save` wrote. Raises `ExpressionsError` for a missing or damaged file."""
+    try:
+        arrays = aligned_scan.read(path)
+        return {name: arrays[name].astype(np.float32) for name in population.EXPRESSIONS}
+    except Exception as error:  # whatever a damaged file makes the reader stumble over
+        raise ExpressionsError(
+            f"{path} is missing or damaged ({error!r}); `make faces` writes it again"
+        ) from error
+
+
+@functools.cache
+def released() -> dict[str, NDArray[np.float32]]:
+    """The mean differences of the training set that comes with the package."""
+    return load(training_set.folder() / FILE)
 
 
 def measure_operator() -> NDArray[np.float64]:

@@ -70,7 +70,7 @@ PRESETS = {
             gan_channels=8,
         ),
         Preset(
-            name="standard",  # the published book: 20 minutes on 2 cores without a GPU
+            name="standard",  # the published book: 25 minutes on 2 cores without a GPU
             n_subjects=400,
             n_expressions=5,
             n_scanned=20,

@@ -1,7 +1,8 @@
-"""New faces: texture and geometry that belong together, from the released generator of both.
+"""New faces: texture and geometry that belong together, from a released generator of both.
 
 faces = facesynth.synthesize(8, seed=0)
 faces[0].export("face.glb")
+smiling = facesynth.synthesize(8, seed=0, expression="smile")
 """
 
 import csv
@@ -18,12 +19,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm.auto import tqdm
 
-from facesynth import gan, identity
+from facesynth import expressions, gan, identity
 from facesynth.annotation import GROUPS, Label, annotator
 from facesynth.atomic import write_bytes, write_text
 from facesynth.face_gan import shrunk
 from facesynth.mesh import vertex_normals
-from facesynth.population import template
+from facesynth.population import EXPRESSIONS, template
 from facesynth.released_models import ReleasedModel, released
 from facesynth.rendering import Camera, render
 
@@ -44,6 +45,10 @@ class CountError(SynthesisError):
 
 class UnknownSizeError(SynthesisError):
     """A size that textures do not come in."""
+
+
+class UnknownExpressionError(SynthesisError):
+    """An expression that faces do not make."""
 
 
 class UnknownFormatError(SynthesisError):
@@ -146,26 +151,36 @@ def synthesize(
     n: int,
     seed: int = 0,
     *,
+    expression: str | None = None,
     resolution: int | None = None,
     truncation: float = 1.0,
     progress: bool = False,
 ) -> list[Face]:
-    """Make n new faces with the released generator of textures and geometries together.
+    """Make n new faces with a released generator of textures and geometries together.
 
     seed        the same seed makes the same faces on one machine
+    expression  one of `population.EXPRESSIONS`, "smile" say: a generator of faces at rest makes
+                them, and what the expression adds to scanned faces in the mean is added to theirs
+                (Section 9). The same seed makes the same people in each. By default, another
+                generator makes faces with whatever expression comes
     resolution  pixels along the side of the textures: as many as the generator makes, by default,
                 or half, or a quarter of them
     truncation  in (0, 1]: how far from the average face they may be; less is safer and more alike
     progress    whether to show a bar
 
-    Raises `CountError`, `UnknownSizeError`, and `WeightsError` where the generator is missing or
-    altered; `SynthesisError` for a truncation that is none.
+    Raises `CountError`, `UnknownExpressionError`, `UnknownSizeError`, and `WeightsError` where the
+    generator is missing or altered; `SynthesisError` for a truncation that is none.
     """
     if n < 1:
         raise CountError(f"{n} faces cannot be made: ask for 1 or more")
     if not 0 < truncation <= 1:
         raise SynthesisError(f"truncation must be in (0, 1], not {truncation}")
-    model = released("faces")
+    if expression is not None and expression not in EXPRESSIONS:
+        raise UnknownExpressionError(
+            f"unknown expression {expression!r}; there are {', '.join(EXPRESSIONS)}"
+        )
+    model = released("faces" if expression is None else "neutral")
+    added = 0 if expression is None else expressions.released()[expression]
     sizes = [model.config.resolution >> k for k in range(HALVINGS + 1)]
     resolution = sizes[0] if resolution is None else resolution
     if resolution not in sizes:
@@ -178,27 +193,43 @@ def synthesize(
     made: list[Face] = []
     with bar:
         for some in latents.split(BATCH):
-            made += _faces(model, gan.generate(model.generator, some, truncation), resolution)
+            images = gan.generate(model.generator, some, truncation)
+            made += _faces(model, images, added, resolution)
             bar.update(len(some))
     return made
 
 
 def write(
-    folder: Path, n: int, seed: int = 0, *, resolution: int | None = None, truncation: float = 1.0
+    folder: Path,
+    n: int,
+    seed: int = 0,
+    *,
+    expression: str | None = None,
+    resolution: int | None = None,
+    truncation: float = 1.0,
 ) -> list[str]:
     """Make faces as `synthesize` does, and write each as GLB, OBJ and picture; return their names.
 
-    `labels-{seed}.csv` lists their labels, with confidences, in the order of the faces. What is
-    written is whole, and an error leaves what was written before it. Raises what `synthesize` does,
-    before anything is written, and `WriteError`.
+    `labels-{seed}.csv` lists their labels, with confidences, in the order of the faces; where an
+    expression is asked for, all names hold it. What is written is whole, and an error leaves what
+    was written before it. Raises what `synthesize` does, before anything is written, and
+    `WriteError`.
     """
-    made = synthesize(n, seed, resolution=resolution, truncation=truncation, progress=True)
-    names = [f"face-{seed}-{k:04d}" for k in range(n)]
+    made = synthesize(
+        n,
+        seed,
+        expression=expression,
+        resolution=resolution,
+        truncation=truncation,
+        progress=True,
+    )
+    kind = f"{seed}" if expression is None else f"{seed}-{expression}"
+    names = [f"face-{kind}-{k:04d}" for k in range(n)]
     for name, face in zip(tqdm(names, unit=" faces", desc="writing"), made, strict=True):
         face.export(folder / f"{name}.glb")
         face.export(folder / f"{name}.obj")
         face.export(folder / f"{name}.png")
-    write_text(folder / f"labels-{seed}.csv", _table(names, made))
+    write_text(folder / f"labels-{kind}.csv", _table(names, made))
     return names
 
 
@@ -213,10 +244,16 @@ def _table(names: list[str], made: list[Face]) -> str:
     return content.getvalue()
 
 
-def _faces(model: ReleasedModel, images: NDArray[np.float32], resolution: int) -> list[Face]:
+def _faces(
+    model: ReleasedModel,
+    images: NDArray[np.float32],
+    added: NDArray[np.float32] | int,
+    resolution: int,
+) -> list[Face]:
     assert model.geometries is not None
     uv = model.geometries.mapping.uv
     textures = shrunk(model.textures(images), resolution)
     return [
-        Face(v, texture, uv) for v, texture in zip(model.geometry(images), textures, strict=True)
+        Face(v + added, texture, uv)
+        for v, texture in zip(model.geometry(images), textures, strict=True)
     ]
