@@ -21,7 +21,7 @@ from sphinx.util.docutils import SphinxDirective
 from facesynth import claims
 from facesynth.ledger import Claim
 
-MARKS = {True: "✓", False: "✗", None: "–"}
+MARKS = {True: "✓", False: "✗", None: "?"}
 logger = logging.getLogger(__name__)
 
 
