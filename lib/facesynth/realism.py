@@ -51,7 +51,7 @@ _RENDERED = 768  # pixels: as fine as the crops
 _WALL = (0.55, 0.56, 0.55)  # linear RGB behind the faces
 _EYES_OF_189, _MOUTH_OF_189 = (0, 1), (87, 93)  # landmarks of the London set
 _ANCESTRY = {"black": "african", "east_asian": "asian", "east_asian/white": "asian"}  # of its words
-COMPONENTS = (1, 5, 10, 50)  # numbers of principal components whose share is told
+COMPONENTS = (1, 5, 10, 20)  # numbers of principal components whose share is told
 
 
 class FacePointsError(ValueError):
