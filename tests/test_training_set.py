@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facesynth import annotation, population, scanning, training_set
+from facesynth import annotation, expressions, population, scanning, training_set
 from facesynth.command import main
 from facesynth.mesh import graph_laplacian
 from facesynth.population import sample, template
@@ -110,6 +110,17 @@ def test_a_training_set_from_scanner_to_file_and_back(small, tmp_path, capsys):
     described = annotation.load(tmp_path / annotation.FILE)
     np.testing.assert_array_equal(described.subjects, made.subjects)
     np.testing.assert_array_equal(described.labels["gender"], ["male", "male", "female", "female"])
+    added = expressions.load(tmp_path / expressions.FILE)
+    assert np.linalg.norm(added["smile"], axis=1).max() > 4
+
+    # as if there had been one subject only, when it was described
+    annotation.save(tmp_path / annotation.FILE, described.take(described.subjects == 0))
+    expressions.save(tmp_path / expressions.FILE, {name: 0 * of for name, of in added.items()})
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    assert len(annotation.load(tmp_path / annotation.FILE)) == 4
+    again = expressions.load(tmp_path / expressions.FILE)
+    np.testing.assert_array_equal(again["smile"], added["smile"])
+
     assert main([*command, "--out", str(tmp_path), "--seed", "7"]) == 1
     assert "is of seed 0, not 7" in capsys.readouterr().err
 

@@ -151,13 +151,13 @@ def _training_set(options: argparse.Namespace) -> int:
         resolution=options.resolution,
         n_jobs=options.jobs,
     )
-    path = options.out / annotation.FILE
-    if not path.exists() or len(annotation.load(path)) != len(made):
+    described, differences = options.out / annotation.FILE, options.out / expressions.FILE
+    grown = not described.exists() or len(annotation.load(described)) != len(made)
+    if grown or not differences.exists():
+        expressions.save(differences, expressions.mean_differences(made))
+    if grown:  # last, for it tells of how many scans both are
         labels = population.sample(options.subjects, options.seed, n_jobs=options.jobs).labels
-        annotation.save(path, annotation.measure(made, labels, n_jobs=options.jobs))
-    path = options.out / expressions.FILE
-    if not path.exists():
-        expressions.save(path, expressions.mean_differences(made))
+        annotation.save(described, annotation.measure(made, labels, n_jobs=options.jobs))
     print(f"{len(made)} scans in {options.out}")
     return 0
 

@@ -21,8 +21,6 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.model_selection import StratifiedKFold, cross_val_score
 from threadpoolctl import threadpool_info
 
 Floats = NDArray[np.floating[Any]]
@@ -144,6 +142,10 @@ def told_apart(a: ArrayLike, b: ArrayLike, seed: int = 0) -> float:
     TooFewImagesError, UnequalSetsError
         Where a set has fewer samples than there are folds, or they differ in d.
     """
+    # Takes over a second, and distances need none of it.
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.ndim != 2 or a.shape[1:] != b.shape[1:]:
         raise UnequalSetsError(f"the sets must be (n, d) and (m, d), not {a.shape} and {b.shape}")

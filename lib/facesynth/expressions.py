@@ -171,13 +171,13 @@ def mean_differences(faces: TrainingSet) -> dict[str, NDArray[np.float32]]:
     Raises `ExpressionsError` where one is not shown, and `TrainingSetError` where a subject has no
     neutral scan.
     """
-    found = {}
+    resting, found = faces.neutral_geometry, {}
     for k, name in enumerate(population.EXPRESSIONS):
-        shown = faces.take(faces.expressions == k)
-        if not len(shown):
+        shown = faces.expressions == k
+        if not shown.any():
             raise ExpressionsError(f"no scan shows expression {k}, {name}: scan it, too")
-        neutral = faces.neutral_geometry[faces.expressions == k]
-        found[name] = (held_still(neutral, shown.geometry) - neutral).mean(axis=0)
+        neutral = resting[shown]
+        found[name] = (held_still(neutral, faces.geometry[shown]) - neutral).mean(axis=0)
     return found
 
 
