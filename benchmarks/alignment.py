@@ -6,9 +6,8 @@ landmarks that were detected. Errors are told where the scanner saw the surface.
 
 import argparse
 
+import alignment_peers
 import numpy as np
-
-from facesynth import alignment_peers
 
 SEED = 5  # of the people that are scanned
 HEADS = ("s", "median", "95th pc", "landmarks", "to surface")

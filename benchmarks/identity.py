@@ -17,9 +17,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import dlib
 import numpy as np
 
-from facesynth import identity, pretrained, training_set
+from facesynth.dataset import training_set
+from facesynth.evaluation import identity
+from facesynth.files import pretrained
+from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.population import template
-from facesynth.universal_mapping import UniversalMapping
 
 FEW = 40  # faces that both ways are timed on
 

@@ -37,7 +37,7 @@ import numpy as np
 import torch
 from _memory import resident
 
-from facesynth.evaluation import COARSEST, DIRECTIONS, PATCH, PATCHES, sliced_wasserstein
+from facesynth.evaluation.swd import COARSEST, DIRECTIONS, PATCH, PATCHES, sliced_wasserstein
 
 Distance = Callable[[np.ndarray, np.ndarray], dict[int, float]]
 THREADS = int(os.environ["OMP_NUM_THREADS"])

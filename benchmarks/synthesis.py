@@ -27,11 +27,11 @@ for library in ("OMP", "OPENBLAS", "MKL"):
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from facesynth import training_set  # noqa: E402
-from facesynth.face_gan import shrunk  # noqa: E402
+from facesynth.dataset import training_set  # noqa: E402
+from facesynth.face_gan.models import shrunk  # noqa: E402
+from facesynth.face_gan.released_models import released  # noqa: E402
+from facesynth.face_gan.synthesis import Face, synthesize  # noqa: E402
 from facesynth.morphable_model import MorphableModel  # noqa: E402
-from facesynth.released_models import released  # noqa: E402
-from facesynth.synthesis import Face, synthesize  # noqa: E402
 
 N_COMPONENTS = 200
 

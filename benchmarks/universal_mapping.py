@@ -25,9 +25,9 @@ import numpy as np
 import trimesh
 from scipy.sparse import csc_matrix
 
-from facesynth import universal_mapping as um
-from facesynth.mesh import FloatArray, IntArray, check_disk, edges
+from facesynth.mapping import universal_mapping as um
 from facesynth.population import template
+from facesynth.surface.mesh import FloatArray, IntArray, check_disk, edges
 
 
 def best(repeats: int, call: Callable[[], FloatArray]) -> tuple[float, FloatArray]:

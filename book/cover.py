@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from facesynth import population, rendering
-from facesynth.universal_mapping import UniversalMapping
+from facesynth.mapping.universal_mapping import UniversalMapping
 
 SUBJECTS = (1, 2, 3, 4, 12, 5, 9, 15)
 YAWS = (20, -8, 14, -12, 8, -14, 10, -20)  # degrees

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import Delaunay
 
-from facesynth.mesh import FloatArray, IntArray
+from facesynth.surface.mesh import FloatArray, IntArray
 
 
 @dataclass

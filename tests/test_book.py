@@ -16,8 +16,8 @@ from _pipeline import results
 from _pipeline.chapters import ROOT, BookError, chapters, notebook_text, paired, sync
 from _pipeline.execution import execute, execute_all, kernel_environment
 from _pipeline.pages import PLOTLY, problems, with_outputs
-from facesynth.claims import record
-from facesynth.measured import Measured
+from facesynth.claims.judgement import record
+from facesynth.claims.measured import Measured
 
 CHAPTER = """\
 # {title}

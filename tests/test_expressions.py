@@ -7,6 +7,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from facesynth import expressions
+from facesynth.dataset.training_set import TrainingSet, TrainingSetError
 from facesynth.expressions import (
     MEASURES,
     ExpressionModel,
@@ -16,10 +17,9 @@ from facesynth.expressions import (
     measure,
     measure_operator,
 )
-from facesynth.mesh import MeshArrayError
 from facesynth.morphable_model import ComponentsError
 from facesynth.population import EXPRESSIONS, sample, template
-from facesynth.training_set import TrainingSet, TrainingSetError
+from facesynth.surface.mesh import MeshArrayError
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from docutils.parsers.rst import directives
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from facesynth import claims
-from facesynth.ledger import Claim
+from facesynth.claims import judgement as claims
+from facesynth.claims.ledger import Claim
 
 MARKS = {True: "✓", False: "✗", None: "?"}
 logger = logging.getLogger(__name__)

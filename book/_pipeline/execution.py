@@ -54,7 +54,8 @@ def key(chapter: Path, parameters: dict[str, Any], root: Path = ROOT) -> str:
     """
     digest = hashlib.sha256()
     digest.update(json.dumps([code(chapter), parameters, versions(root), KERNEL_CONFIG]).encode())
-    for path in sorted((root / "lib").rglob("*")):
+    read = [path for name in ("lib", "data") for path in (root / name).rglob("*")]
+    for path in sorted([*read, *(root / "benchmarks").glob("*_peers.py")]):
         apart = "__pycache__" in path.parts or ".egg-info" in str(path) or path.suffix == ".md"
         if path.is_file() and not apart and not path.match("results/reference_*.json"):
             digest.update(f"\0{path.relative_to(root)}\0".encode() + path.read_bytes())
@@ -80,7 +81,7 @@ def kernel_environment(root: Path, build: Path) -> dict[str, str]:
         "PLOTLY_RENDERER": "plotly_mimetype",
         "PYTHONDONTWRITEBYTECODE": "",
         "PYTHONHASHSEED": "0",
-        "PYTHONPATH": str(root / "lib"),
+        "PYTHONPATH": os.pathsep.join(str(root / name) for name in ("lib", "benchmarks")),
     }
 
 

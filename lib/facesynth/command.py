@@ -7,19 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
-from facesynth import (
-    annotation,
-    contact_sheet,
-    dataset,
-    expressions,
-    population,
-    presets,
-    training_set,
-)
-from facesynth.atomic import WriteError
-from facesynth.mesh import MeshError
+from facesynth import expressions, population, presets
+from facesynth.dataset import contact_sheet, dataset, training_set
+from facesynth.evaluation import annotation
+from facesynth.files.atomic import WriteError
 from facesynth.population.sampling import CacheError
-from facesynth.scanning.files import Unit
+from facesynth.scans.files import Unit
+from facesynth.surface.mesh import MeshError
 
 STOPPED = 130  # a shell's status for a command that Ctrl-C ended
 
@@ -189,7 +183,8 @@ def _add_experiments(commands: "argparse._SubParsersAction[argparse.ArgumentPars
 def _experiments(options: argparse.Namespace) -> int:
     import torch  # takes seconds
 
-    from facesynth import experiments, gan
+    from facesynth import gan
+    from facesynth.corrupted_data import experiments
 
     size = presets.preset(options.preset)
     large = torch.cuda.is_available() if options.large is None else options.large
@@ -231,7 +226,9 @@ def _add_face_gans(commands: "argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _face_gans(options: argparse.Namespace) -> int:
-    from facesynth import face_gan, face_gan_release, gan  # PyTorch takes seconds
+    from facesynth import gan  # PyTorch takes seconds
+    from facesynth.face_gan import models as face_gan
+    from facesynth.face_gan import release as face_gan_release
 
     with _named(face_gan.UnknownModelError, gan.OtherRunError, gan.DamagedFileError):
         for model in options.models:
@@ -276,8 +273,8 @@ def _add_synthesize(commands: "argparse._SubParsersAction[argparse.ArgumentParse
 
 
 def _synthesize(options: argparse.Namespace) -> int:
-    from facesynth import synthesis  # PyTorch takes seconds
-    from facesynth.released_models import WeightsError
+    from facesynth.face_gan import synthesis
+    from facesynth.face_gan.released_models import WeightsError
 
     with _named(synthesis.SynthesisError, WeightsError):
         names = synthesis.write(

@@ -19,12 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from facesynth import aligned_scan, population, training_set
-from facesynth.atomic import write_whole
-from facesynth.mesh import MeshArrayError
+from facesynth import population
+from facesynth.dataset import aligned_scan, training_set
+from facesynth.dataset.training_set import TrainingSet
+from facesynth.files.atomic import write_whole
 from facesynth.morphable_model import Floats, MorphableModel
 from facesynth.population import template
-from facesynth.training_set import TrainingSet
+from facesynth.surface.mesh import MeshArrayError
 
 # Distances between landmarks, in mm: each a sum of coordinates (axis, sign, numbers of landmarks,
 # of which the mean is taken). The 43 are: brows 0 to 9, nose to 18, eyes to 30, lips to 42.

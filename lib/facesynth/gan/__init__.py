@@ -3,6 +3,7 @@
 from .config import Config, ConfigError, Stage
 from .images import Images, ImagesError, ImageSizeError, MaskError, NoImagesError, Pixels
 from .machine import fastest_precision
+from .masks import apply_mask
 from .networks import Discriminator, Generator
 from .run_folder import (
     DamagedFileError,
@@ -31,6 +32,7 @@ __all__ = [
     "RunFolder",
     "Stage",
     "UnfinishedRunError",
+    "apply_mask",
     "fastest_precision",
     "generate",
     "latents",

@@ -21,7 +21,7 @@ import safetensors.torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facesynth.atomic import write_bytes, write_text
+from facesynth.files.atomic import write_bytes, write_text
 
 from .config import Config, ConfigError
 from .networks import Generator

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from facesynth.corrupted_data import apply_mask, hide
-
 from .config import Config, ConfigError, Stage
 from .images import Images, send
 from .losses import LOSSES, Critic
 from .machine import made_by, start
+from .masks import apply_mask, hide
 from .recording import Recorder
 from .run_folder import (
     CHECKPOINT,

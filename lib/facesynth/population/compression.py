@@ -10,9 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from facesynth.mesh import triangle_areas
 from facesynth.population.noise import Floats
 from facesynth.population.occlusion import neighbour_mean
+from facesynth.surface.mesh import triangle_areas
 
 MOST = 0.5  # share of its length that skin can lose: beyond, a triangle is folded, not squeezed
 _FLAT = 0.15  # least share of a triangle's area that the plane must show, for it to be measured

@@ -10,7 +10,7 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import ArrayLike, NDArray
 
-from facesynth.mesh import edges, vertex_normals
+from facesynth.surface.mesh import edges, vertex_normals
 
 _CLEARANCE = 0.3  # mm off the surface: less, and a coarse mesh shadows itself
 

@@ -9,7 +9,7 @@ sky. In an expression the skin folds where the geometry squeezes it.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facesynth.mesh import MeshArrayError, check_arrays
+from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.population.anatomy import Anatomy
 from facesynth.population.appearance import Appearance
 from facesynth.population.compression import Compression
@@ -23,7 +23,7 @@ from facesynth.population.relief import Relief
 from facesynth.population.skin import skin_colour
 from facesynth.population.strokes import blend
 from facesynth.population.template import Template
-from facesynth.universal_mapping import UniversalMapping
+from facesynth.surface.mesh import MeshArrayError, check_arrays
 
 RESOLUTIONS = (64, 1024)  # pixels along a side, least and most
 _OPEN = 0.82  # share of the sky that a cheek sees; what sees more is as light

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from facesynth.mesh import edges
 from facesynth.population.template import template
-from facesynth.self_intersection import pierced
+from facesynth.surface.mesh import edges
+from facesynth.surface.self_intersection import pierced
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -15,13 +15,13 @@ import numpy.typing as npt
 import platformdirs
 from tqdm import tqdm
 
-from facesynth import colour
-from facesynth.atomic import WriteError, write_whole
+from facesynth.files.atomic import WriteError, write_whole
 from facesynth.population.appearance import sample_appearance
 from facesynth.population.expression import sample_expressions
 from facesynth.population.identity import ANCESTRIES, GENDERS, Identities, sample_faces
 from facesynth.population.photometry import Photometry
 from facesynth.population.template import template
+from facesynth.rendering import colour
 
 CHUNK = 30  # subjects in a file of the cache
 LABELS = np.dtype([("gender", "U6"), ("ancestry", "U9"), ("age", "f4")])
@@ -211,9 +211,9 @@ def _key(seed: int, resolution: int | None, expressions: bool, relief: bool) -> 
     """Name of a folder that holds what these arguments and this very code make."""
     digest = hashlib.sha256(f"{seed} {resolution} {expressions} {relief} {CHUNK}".encode())
     package = Path(__file__).parents[1]
-    sources = sorted([*package.glob("population/*.py"), *package.glob("*mapping.py")])
-    others = ("colour.py", "mesh.py", "self_intersection.py")
-    for source in [*sources, *(package / name for name in others)]:
+    rooms = ("population", "mapping", "surface")
+    sources = sorted(path for room in rooms for path in package.glob(f"{room}/*.py"))
+    for source in [*sources, package / "rendering/colour.py"]:
         digest.update(source.read_bytes())
     for name in ("anny", "numpy", "scipy", "embreex"):
         digest.update(f"{name} {importlib.metadata.version(name)}".encode())

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from facesynth import mesh
 from facesynth.population import makehuman
 from facesynth.population.shape import shape_model
 from facesynth.population.targets import mean_weights
 from facesynth.population.topology import topology
+from facesynth.surface import mesh
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

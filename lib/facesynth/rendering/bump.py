@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
-from facesynth.mesh import triangle_areas
 from facesynth.rendering.material import Hits, look_up
+from facesynth.surface.mesh import triangle_areas
 
 Floats = NDArray[np.floating[Any]]
 

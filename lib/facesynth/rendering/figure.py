@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from facesynth.colour import to_uint8
-from facesynth.mesh import check_arrays
+from facesynth.rendering.colour import to_uint8
 from facesynth.rendering.material import CLAY, MaterialError
+from facesynth.surface.mesh import check_arrays
 
 _SURFACE = {
     "flatshading": False,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 
-from facesynth.colour import from_uint8
+from facesynth.rendering.colour import from_uint8
 
 Floats = NDArray[np.floating[Any]]
 

@@ -9,11 +9,11 @@ from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
-from facesynth.colour import to_uint8
-from facesynth.mesh import check_arrays, vertex_normals
 from facesynth.rendering.bump import bend
+from facesynth.rendering.colour import to_uint8
 from facesynth.rendering.light import STUDIO, Light, ambient_occlusion, shade, soft_shadow, unit
 from facesynth.rendering.material import Hits, albedo, check_material
+from facesynth.surface.mesh import check_arrays, vertex_normals
 
 Floats = NDArray[np.floating[Any]]
 

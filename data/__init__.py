@@ -1,0 +1,1 @@
+"""Files that come with the package, as `facesynth.data`: see README.md."""

@@ -1,0 +1,363 @@
+r"""Non-rigid alignment of the template with a scan: Section 5.2 of the paper.
+
+The template's vertices v are moved to a minimum of
+
+$$E(v) = w_l \sum_k |A_k v - l_k|^2 + w_s \sum_i \rho_i\,a_i\,(n_i \cdot (v_i - c_i))^2 + w_r R(v)$$
+
+The first term holds the landmarks: $A_k v$ is one on the template, $l_k$ on the scan. The second
+one holds all template points to the scan's surface: $c_i$ is the point of it nearest to $v_i$,
+$n_i$ the normal there, $a_i$ the area in mm² that the vertex stands for, and $\rho_i$ is zero where
+the nearest point is on the edge of a hole or plainly belongs to something else. The third one, R,
+penalises deformations that are not smooth.
+
+Nearest points change as the template moves, so that the minimum is approached in rounds, each of
+which is a linear system. The first rounds move the template by smooth modes alone (`deformation`),
+whose coefficients' squares are R. Then every vertex moves for itself, along the scan's normal: the
+landmarks have had their say, and R is the bending of what is added, less of it penalised each time.
+All of it happens in the template's frame and size: a similarity that the landmarks give leads to
+and fro.
+
+`gradient_descent` minimises such an energy as the paper does, with all three terms at once and the
+bending of the whole deformation for R, "by taking the derivative of the loss with respect to the
+template vertex coordinates, then deforming the template in the gradient direction". It is the
+reference, with landmarks that weigh more and are never doubted.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array, diags_array
+
+from facesynth.alignment.deformation import Deformations, of_population, similarity
+from facesynth.population import template
+from facesynth.scans import Scan
+from facesynth.scans.scanned_surface import ScannedSurface
+from facesynth.surface.mesh import (
+    FloatArray,
+    IntArray,
+    factorize,
+    graph_laplacian,
+    vertex_areas,
+    vertex_normals,
+)
+
+MODE_ROUNDS = 8  # of smooth modes
+STIFFNESS = (30.0, 10.0, 3.0, 1.0, 0.3)  # of the rounds in which every vertex moves for itself
+LANDMARK_ERROR = 3.0  # mm, the standard deviation of a detected landmark
+LANDMARK_OUTLIER = 4.0  # standard deviations beyond which a landmark loses its say
+SURFACE_ERROR = 0.4  # mm, of a surface that modes alone describe
+LEAST_SMOOTHNESS = 1e-3  # that holds modes of which the scan says nothing, in single precision
+CORRELATED = 15.0  # mm² of the surface that err together, and so count as one measurement
+EVERY = 3  # vertices, of which one is asked for its nearest point while modes move the template
+FACING = 0.5  # cosine between template and scan normals below which they are different surfaces
+SHOWN = 1.0  # mm between a true point and a scan that shows it
+FARTHEST = 3.0  # times the usual distance: beyond, it is another surface too
+USUAL = 0.5  # mm, the least that counts as the usual distance
+ELSEWHERE = 10.0  # mm: if that is the usual distance, the landmarks are not on this face
+LEAST_SHARE = 1e-3  # of what was added to a vertex, below which nothing of it is left
+
+
+class AlignmentError(ValueError):
+    """A scan with too little in common with the template to be aligned."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of the energy's three terms; 1 is what the constants above ask for."""
+
+    landmarks: float = 1.0
+    surface: float = 1.0
+    smoothness: float = 1.0
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What the scan asks of the vertices, in the template's frame, in one round.
+
+    points, normals  (m, 3) c and n, mm
+    weight           (m,) ρ a, mm²
+    """
+
+    points: FloatArray
+    normals: FloatArray
+    weight: FloatArray
+
+
+class Problem:
+    """A template, a scan and its landmarks: what the energy is made of.
+
+    scan       of any topology, in mm
+    landmarks  (43, 3) mm on the scan; NaN where one is not known
+    marked     (43, m) operator from the template's vertices to its landmarks; by default they are
+               the template's own landmark vertices. `landmarks.template_operator()` belongs to
+               landmarks that `landmarks.detect` found.
+
+    Raises `TooFewPointsError` with fewer than three known landmarks, `AlignmentError` for landmarks
+    of another shape.
+    """
+
+    def __init__(
+        self,
+        scan: Scan | ScannedSurface,
+        landmarks: ArrayLike,
+        marked: csr_array | None = None,
+        weights: Weights = Weights(),
+    ) -> None:
+        self.template = template()
+        self.weights = weights
+        self.surface = scan if isinstance(scan, ScannedSurface) else ScannedSurface(scan)
+        self.marked = _landmark_vertices() if marked is None else marked
+        given = np.asarray(landmarks, dtype=np.float64)
+        if given.shape != (self.marked.shape[0], 3):
+            raise AlignmentError(
+                f"landmarks of shape {given.shape}, expected {(self.marked.shape[0], 3)}: "
+                "keep the rows of those that are not known, as NaN"
+            )
+        self.frame = similarity(self.marked @ self.template.vertices, given)  # to the scan
+        self.reliance = np.where(np.isfinite(given).all(axis=1), 1.0, 0.0)  # (43,)
+        self.landmarks = self.frame.inverse().apply(np.where(self.reliance[:, None] > 0, given, 0))
+        self.area = vertex_areas(self.template.vertices, self.template.faces) * _trusted()
+
+    def pull(self, vertices: FloatArray, chosen: slice = slice(None)) -> Pull:
+        """The nearest points of the scan to the vertices (m, 3), or to the chosen ones."""
+        normals = vertex_normals(vertices, self.template.faces)[chosen]
+        places = self.surface.nearest(self.frame.apply(vertices[chosen]))
+        back = self.frame.inverse()
+        points = back.apply(self.surface.points(places))
+        towards = self.surface.normals_at(places) @ self.frame.rotation
+        distance = np.linalg.norm(points - vertices[chosen], axis=1)
+        good = ~self.surface.on_border(places) & ((normals * towards).sum(axis=1) > FACING)
+        if good.sum() < len(good) / 20:
+            raise AlignmentError(
+                f"only {good.mean():.0%} of the template finds {self.surface.scan.name} beside it; "
+                "check that its landmarks are on the face and its triangles are seen from outside"
+            )
+        usual = max(float(np.median(distance[good])), USUAL)
+        if usual > ELSEWHERE:
+            raise AlignmentError(
+                f"the template is {usual:.0f} mm from {self.surface.scan.name} where its landmarks "
+                "put it; check that they are on the face, in the scan's frame and in order"
+            )
+        weight = self.area[chosen] * (good & (distance < FARTHEST * usual))
+        lost = weight == 0  # and it may be NaN, beside a triangle without area
+        points[lost], towards[lost] = vertices[chosen][lost], normals[lost]
+        return Pull(points, towards, weight)
+
+    def doubt(self, vertices: FloatArray) -> None:
+        """Rely less on landmarks (Geman and McClure 1987) that vertices (m, 3) do not confirm."""
+        off = np.linalg.norm(self.marked @ vertices - self.landmarks, axis=1)
+        known = self.reliance > 0
+        limit = LANDMARK_OUTLIER * LANDMARK_ERROR
+        self.reliance[known] = np.maximum(1 / (1 + (off[known] / limit) ** 2) ** 2, 1e-6)
+
+    def terms(self, vertices: FloatArray) -> dict[str, float]:
+        """The energy's three terms, not weighted, at vertices (m, 3) in the template's frame.
+
+        landmarks  mean squared distance, mm²
+        surface    mean squared distance along the normal, mm², where the scan is nearby
+        bending    mean squared Laplacian of the deformation, mm²
+        """
+        pull = self.pull(vertices)
+        off = ((self.marked @ vertices - self.landmarks) ** 2).sum(axis=1)
+        along = ((vertices - pull.points) * pull.normals).sum(axis=1) ** 2
+        bent = graph_laplacian(self.template.faces) @ (vertices - self.template.vertices)
+        return {
+            "landmarks": float(np.average(off, weights=self.reliance)),
+            "surface": float(np.average(along, weights=pull.weight)),
+            "bending": float((bent**2).sum(axis=1).mean()),
+        }
+
+
+Callback = Callable[[FloatArray], None]  # is given the vertices (m, 3) after every round
+
+
+def nonrigid(
+    scan: Scan | ScannedSurface,
+    landmarks: ArrayLike,
+    *,
+    marked: csr_array | None = None,
+    prior: Deformations | None = None,
+    weights: Weights = Weights(),
+    callback: Callback | None = None,
+) -> FloatArray:
+    """Deform the template onto a scan: vertices (m, 3) in mm, in the scan's frame.
+
+    scan, landmarks, marked  see `Problem`
+    prior                    the smooth deformations to begin with; by default those of the
+                             population, `deformation.of_population()`
+    weights                  of the three terms, for experiments: zero leaves one out
+    callback                 is given the vertices in the scan's frame after every round
+
+    No triangle of the result is flipped against the smooth deformation that it ends from. Raises
+    `MeshError` for an unusable scan, `TooFewPointsError` and `AlignmentError`.
+    """
+    problem = Problem(scan, landmarks, marked, weights)
+
+    def report(vertices: FloatArray) -> None:
+        if callback is not None:
+            callback(problem.frame.apply(vertices))
+
+    smooth = _move_by_modes(problem, of_population() if prior is None else prior, report)
+    fitted = _move_vertices(problem, smooth, report)
+    return problem.frame.apply(_unflip(smooth, fitted, problem.template.faces))
+
+
+def _move_by_modes(problem: Problem, prior: Deformations, report: Callback) -> FloatArray:
+    """The template moved by the prior's modes: v = T + μ + Φ a, with |a|² for R."""
+    m, _, k = prior.modes.shape
+    start = problem.template.vertices + prior.mean
+    flat = prior.modes.reshape(3 * m, k)
+    marks = np.asarray(
+        (problem.marked @ prior.modes.reshape(m, 3 * k)).reshape(-1, 3, k), dtype=np.float64
+    )
+    off = problem.landmarks - problem.marked @ start  # (43, 3)
+    chosen = slice(None, None, EVERY)
+    vertices = start
+    for n_round in range(MODE_ROUNDS + 1):
+        sure = problem.reliance * problem.weights.landmarks / LANDMARK_ERROR**2
+        system = np.eye(k) * max(problem.weights.smoothness, LEAST_SMOOTHNESS)
+        system += np.einsum("lik,l,lij->kj", marks, sure, marks, optimize=True)
+        right = np.einsum("lik,l,li->k", marks, sure, off)
+        if n_round:  # the first one has landmarks alone
+            pull = problem.pull(vertices, chosen)
+            weight = EVERY * problem.weights.surface * pull.weight
+            weight /= CORRELATED * SURFACE_ERROR**2
+            along = np.einsum("mi,mik->mk", pull.normals.astype(np.float32), prior.modes[chosen])
+            ahead = ((pull.points - start[chosen]) * pull.normals).sum(axis=1)
+            system += along.T @ (along * weight[:, None].astype(np.float32))
+            right += along.T @ (weight * ahead).astype(np.float32)
+        coefficients = np.linalg.solve(system, right)
+        vertices = start + (flat @ coefficients.astype(np.float32)).reshape(m, 3)
+        problem.doubt(vertices)
+        report(vertices)
+    return np.asarray(vertices)
+
+
+def _move_vertices(problem: Problem, smooth: FloatArray, report: Callback) -> FloatArray:
+    """Vertices moved one by one, with the bending of what is added to `smooth` (m, 3) for R."""
+    vertices = smooth
+    bending = _bending()
+    for stiffness in STIFFNESS:
+        stiff = stiffness * problem.weights.smoothness
+        pull = problem.pull(vertices)
+        # Along the normal to the scan, and not at all within its plane: there, `smooth` was right.
+        step = ((pull.points - vertices) * pull.normals).sum(axis=1, keepdims=True) * pull.normals
+        target = vertices - smooth + step
+        weight = problem.weights.surface * pull.weight
+        system = stiff * bending + diags_array(weight + 1e-6)
+        right = weight[:, None] * target
+        vertices = smooth + factorize(system).solve(right)
+        report(vertices)
+    return vertices
+
+
+def gradient_descent(
+    scan: Scan | ScannedSurface,
+    landmarks: ArrayLike,
+    *,
+    marked: csr_array | None = None,
+    rounds: int = 1000,
+    stiffness: float = 3.0,
+    weights: Weights = Weights(),
+    callback: Callback | None = None,
+) -> FloatArray:
+    """Deform the template onto a scan by plain gradient descent, as Section 5.2 says it.
+
+    Arguments and result as those of `nonrigid`; `stiffness` weighs the bending. The step is the
+    longest that is stable, 1 / L with L the largest curvature that the energy can have.
+    """
+    problem = Problem(scan, landmarks, marked, weights)
+    start = problem.template.vertices
+    bending, marks = stiffness * weights.smoothness * _bending(), problem.marked
+    sure = problem.reliance[:, None] * weights.landmarks * CORRELATED
+    # Gershgorin: no eigenvalue exceeds the largest sum of a row's magnitudes.
+    steepest = float(abs(bending).sum(axis=1).max() + sure.max())
+    steepest += weights.surface * float(problem.area.max())
+    vertices = start.copy()
+    for _ in range(rounds):
+        pull = problem.pull(vertices)
+        along = ((vertices - pull.points) * pull.normals).sum(axis=1)
+        gradient = marks.T @ (sure * (marks @ vertices - problem.landmarks))
+        gradient += weights.surface * (pull.weight * along)[:, None] * pull.normals
+        gradient += bending @ (vertices - start)
+        vertices = vertices - gradient / steepest
+        if callback is not None:
+            callback(problem.frame.apply(vertices))
+    return problem.frame.apply(vertices)
+
+
+def errors(
+    vertices: FloatArray, truth: FloatArray, surface: ScannedSurface
+) -> tuple[float, float, float, float]:
+    """How far an alignment (m, 3) is from the truth (m, 3), all in mm.
+
+    Median and 95th percentile of the distance to the true place of each point, where the scan shows
+    the surface (`shown`); median of the same at the landmarks; median distance to the scan.
+    """
+    off = np.linalg.norm(vertices - truth, axis=1)
+    places = surface.nearest(vertices)
+    gap = np.linalg.norm(surface.points(places) - vertices, axis=1)[~surface.on_border(places)]
+    seen = off[shown(truth, surface)]
+    at_landmarks = float(np.median(off[template().landmarks]))
+    return (
+        float(np.median(seen)),
+        float(np.percentile(seen, 95)),
+        at_landmarks,
+        float(np.median(gap)),
+    )
+
+
+def shown(truth: FloatArray, surface: ScannedSurface) -> NDArray[np.bool_]:
+    """Which points (m,) of the true face (m, 3) a scan shows: it has a surface within 1 mm."""
+    places = surface.nearest(truth)
+    near = np.linalg.norm(surface.points(places) - truth, axis=1) < SHOWN
+    return np.asarray(near & ~surface.on_border(places))
+
+
+def flipped(vertices: FloatArray, reference: FloatArray, faces: IntArray) -> NDArray[np.bool_]:
+    """Which triangles (f,) of vertices (m, 3) face away from their image in reference (m, 3)."""
+
+    def across(points: FloatArray) -> FloatArray:
+        a, b, c = (points[faces[:, k]] for k in range(3))
+        return np.cross(b - a, c - a)
+
+    return np.asarray((across(vertices) * across(reference)).sum(axis=1) <= 0)
+
+
+def _unflip(smooth: FloatArray, fitted: FloatArray, faces: IntArray) -> FloatArray:
+    """Take back what was added to `smooth`, around the triangles that it flipped."""
+    share = np.ones(len(smooth))
+    while True:
+        vertices = smooth + share[:, None] * (fitted - smooth)
+        corners = faces[flipped(vertices, smooth, faces)]
+        if not share[corners].any():  # none is flipped, or only those that `smooth` made a line
+            return vertices
+        share[corners] *= 0.5
+        share[share < LEAST_SHARE] = 0  # a triangle without any is as in `smooth`: this ends
+
+
+@cache
+def _bending() -> csr_array:
+    laplacian = graph_laplacian(template().faces)
+    return (laplacian.T @ laplacian).tocsr()
+
+
+@cache
+def _landmark_vertices() -> csr_array:
+    face = template()
+    k = len(face.landmarks)
+    return csr_array((np.ones(k), (range(k), face.landmarks)), shape=(k, len(face.vertices)))
+
+
+@cache
+def _trusted() -> FloatArray:
+    """How far (m,) a scan's surface is to be trusted: not on eyeballs, which shine.
+
+    The lids hold them. Where a scan errs there, it then lies off the template, and the valid mask
+    of the texture can tell.
+    """
+    regions = template().regions
+    return 1 - np.maximum(regions["left_eye"], regions["right_eye"])

@@ -1,0 +1,113 @@
+"""What became of the paper's claims.
+
+Each chapter writes its numbers with `record`, where it runs, and types none of them. The page
+`claims` and the index read them with `read` and judge each claim of the ledger by its rule. A claim
+whose number nobody wrote has no verdict, and the book is not built.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from facesynth.claims.ledger import CLAIMS, Claim
+from facesynth.claims.measured import Numbers, packed, unpacked
+from facesynth.files.atomic import write_text
+
+FOLDER = "results"  # beside a chapter
+
+
+class ClaimError(ValueError):
+    """A claim that cannot be judged."""
+
+
+class UnknownClaimError(ClaimError):
+    """No claim has this name."""
+
+
+class MissingResultError(ClaimError):
+    """A number that a claim needs is not there, or is none."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim."""
+
+    claim: Claim
+    here: str  # our numbers
+    holds: bool | None
+
+    @property
+    def word(self) -> str:
+        """Reproduced, not reproduced, or not testable here."""
+        words = {True: "reproduced", False: "not reproduced", None: "not testable here"}
+        return words[self.holds]
+
+
+def record(chapter: str, preset: str, seed: int, numbers: Numbers) -> None:
+    """Write a chapter's numbers into the folder `results` of the working directory.
+
+    Raises `MissingResultError` where a claim of this chapter needs another number, or one is NaN,
+    and `WriteError`.
+    """
+    for claim in CLAIMS:
+        if claim.chapter == chapter:
+            judge(claim, numbers)
+    content = {
+        "chapter": chapter,
+        "preset": preset,
+        "seed": seed,
+        "numbers": packed(numbers),
+    }
+    write_text(Path(FOLDER) / f"{chapter}.json", json.dumps(content, indent=1) + "\n")
+
+
+def read(folder: Path) -> dict[str, Numbers]:
+    """Read the numbers of all chapters: {chapter: numbers}.
+
+    Raises `MissingResultError` for a file that is damaged.
+    """
+    found: dict[str, Numbers] = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            found[content["chapter"]] = unpacked(content["numbers"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise MissingResultError(
+                f"{path} is damaged ({error!r}): execute its chapter again"
+            ) from error
+    return found
+
+
+def claim(name: str) -> Claim:
+    """The claim of this name. Raises `UnknownClaimError`."""
+    for known in CLAIMS:
+        if known.name == name:
+            return known
+    raise UnknownClaimError(
+        f"unknown claim {name!r}; there are {', '.join(known.name for known in CLAIMS)}"
+    )
+
+
+def judge(claim: Claim, numbers: Numbers) -> Verdict:
+    """Decide a claim by its chapter's numbers. Raises `MissingResultError`."""
+    for name in sorted(claim.needs):
+        if name not in numbers or not math.isfinite(numbers[name].value):
+            was = f"is {numbers[name].value}" if name in numbers else "is missing"
+            raise MissingResultError(
+                f"claim {claim.name!r} needs a number, and {name!r} {was} in what chapter "
+                f"{claim.chapter} records: see its last cell"
+            )
+    return Verdict(claim, claim.here.format_map(numbers), claim.decide(numbers))
+
+
+def verdicts(results: Mapping[str, Numbers]) -> list[Verdict]:
+    """Judge all claims, in the paper's order. Raises `MissingResultError`."""
+    for claim in CLAIMS:
+        if claim.chapter not in results:
+            raise MissingResultError(
+                f"claim {claim.name!r} needs chapter {claim.chapter}, which recorded no numbers: "
+                "execute it"
+            )
+    return [judge(claim, results[claim.chapter]) for claim in CLAIMS]

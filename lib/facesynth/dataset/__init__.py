@@ -1,0 +1,1 @@
+"""Scans become a data set: Section 5 of the paper, one step after another."""

@@ -1,0 +1,190 @@
+"""A scan's texture on the template: Sections 5.2, 5.3 and 6 of the paper.
+
+Once the template has been deformed onto a scan, each pixel of the canonical image is a point of
+the deformed template; its colour is that of the scan's photograph there. Where the scan has a hole,
+or shows something else than the face, the pixel is invalid: "data corruptions may affect the
+training data samples that are given to the network", and Section 6 learns from valid pixels only.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from facesynth.dataset.seams import level_seams
+from facesynth.dataset.stray_hair import stray_hair
+from facesynth.mapping.image_mapping import ImageMapping
+from facesynth.population import template
+from facesynth.scans.scan import Scan
+from facesynth.scans.scanned_surface import Colours, Places, ScannedSurface
+from facesynth.surface.mesh import FloatArray, MeshArrayError, check_arrays, vertex_normals
+
+Mask = NDArray[np.bool_]
+
+NEAR = 1.5  # mm from the template beyond which a scan's surface is another surface
+NEAR_EYE = 0.45  # mm, on the eyeballs: they shine, and scanners get them wrong
+FACING = 0.45  # cosine between the template's normal and the scan's
+FACING_EYE = 0.8  # the same on the eyeballs
+SQUARE = 0.22  # shortest over longest extent of a mm² in the photograph: the view's cosine
+STEP = 0.05  # mm off the template at which rays start, so as to meet a surface that lies on it
+COVERED = 0.1  # share of a pixel that stray hair may cover
+APART = 6.0  # mm from brows, eyes, nostrils and lips, which are dark and narrow themselves
+MARGIN = 2.0  # mm beside a hole, where colours run out and the alignment is not sure of its edge
+SPECK = 0.0005  # of the image's area: smaller patches of valid pixels are dropped
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """The texture of a scan.
+
+    image  (R, R, 3) linear RGB in [0, 1]. Invalid pixels are filled from their surroundings, but
+           for eyes, to be looked at and not to be learned from
+    raw    (R, R, 3) the same as it was taken, with whatever the scan has at invalid pixels, and
+           black where it has nothing
+    valid  (R, R), True where the scan shows the face
+    """
+
+    image: Colours
+    raw: Colours
+    valid: Mask
+
+
+def canonical_texture(
+    scan: Scan | ScannedSurface, vertices: ArrayLike, mapping: ImageMapping
+) -> Canonical:
+    """Take a scan's colours to the canonical image.
+
+    scan      the raw scan
+    vertices  (m, 3) mm, the template deformed onto the scan, in the scan's frame
+    mapping   of the template, at the image's resolution
+
+    A scan's bumps on the eyeballs are told by their distance from the deformed template: one that
+    was made to follow them hides them from the mask. Raises `MeshArrayError` when the vertices do
+    not fit the mapping.
+    """
+    deformed, faces = check_arrays(vertices, mapping.faces)
+    if len(deformed) != len(mapping.uv):
+        raise MeshArrayError(
+            f"vertices have shape {deformed.shape}; the mapping's template has {len(mapping.uv)}"
+        )
+    surface = scan if isinstance(scan, ScannedSurface) else ScannedSurface(scan)
+    size = mapping.resolution
+    points = mapping.to_image(deformed)  # (R, R, 3)
+    normals = mapping.to_image(vertex_normals(deformed, faces))
+    places, distance = _see(surface, points.reshape(-1, 3), normals.reshape(-1, 3))
+    eye, busy = _regions(mapping)
+
+    facing = np.einsum("kc,kc->k", surface.normals_at(places), normals.reshape(-1, 3))
+    near = distance < np.where(eye.ravel(), NEAR_EYE, NEAR)
+    agrees = facing > np.where(eye.ravel(), FACING_EYE, FACING)
+    square = surface.squareness[places.triangle] > SQUARE
+    seen = (places.found & near & agrees & square).reshape(size, size)
+
+    pixel = _pixel_size(points)  # mm
+    image = surface.colours(places, pixel.ravel()).reshape(size, size, 3)
+    chart = np.where(places.found, surface.charts[places.triangle], -1).reshape(size, size)
+    image = level_seams(image, np.where(seen, chart, -1))
+    hair = _hairs(surface, places, pixel.ravel()).reshape(size, size)
+    valid = _tidy(seen & mapping.mask, pixel) & ~(hair & ~busy)
+    looking = eye & places.found.reshape(size, size)  # of a bumpy eye the photograph is right
+    return Canonical(fill(image, valid | looking), image, valid)
+
+
+def fill(image: NDArray[np.floating], valid: Mask) -> Colours:
+    """Fill invalid pixels (R, R, 3) smoothly from the valid ones (R, R) around them.
+
+    Pull and push: valid pixels are averaged into ever coarser images until no gap is left, and
+    the gaps of each are filled from the next.
+    """
+    weight = valid.astype(np.float32)[..., None]
+    return _push_pull(np.asarray(image, np.float32) * weight, weight).astype(np.float32)
+
+
+def _see(
+    surface: ScannedSurface, points: FloatArray, normals: FloatArray
+) -> tuple[Places, FloatArray]:
+    """Where the normals (k, 3) through points (k, 3) meet the scan, and how far off (k,) in mm.
+
+    Of the two sides the nearer one that faces the same way counts.
+    """
+    best = Places(np.full(len(points), -1), np.zeros((len(points), 3)))
+    least = np.full(len(points), np.inf)
+    for side in (1.0, -1.0):
+        hit = surface.cast(points - side * STEP * normals, side * normals)
+        away = np.linalg.norm(surface.points(hit) - points, axis=1)
+        same = hit.found & (np.einsum("kc,kc->k", surface.normals[hit.triangle], normals) > 0)
+        better = same & (away < least)
+        least = np.where(better, away, least)
+        best = Places(
+            np.where(better, hit.triangle, best.triangle),
+            np.where(better[:, None], hit.weights, best.weights),
+        )
+    return best, least
+
+
+def _pixel_size(points: FloatArray) -> FloatArray:
+    """Side (R, R) in mm of the square of surface that each pixel shows, points (R, R, 3)."""
+    down, right = np.gradient(points, axis=(0, 1))
+    return np.sqrt(np.linalg.norm(np.cross(down, right), axis=-1))
+
+
+def _regions(mapping: ImageMapping) -> tuple[Mask, Mask]:
+    """The eyeballs (R, R), and what is dark without being hair over the skin (R, R)."""
+    model = template()
+    eye = np.maximum(model.regions["left_eye"], model.regions["right_eye"])
+    known = model.vertices[model.landmarks]
+    apart = np.linalg.norm(model.vertices[:, None] - known, axis=2)  # (m, 43)
+    busy = (apart[:, np.r_[0:10, 14:43]].min(axis=1) < APART) | (eye > 0)
+    images = mapping.to_image(np.column_stack([eye, busy]).astype(np.float64))
+    return images[..., 0] > 0.5, images[..., 1] > 0.5
+
+
+def _hairs(surface: ScannedSurface, places: Places, pixel: FloatArray) -> Mask:
+    """Whether hair that fell over the skin covers a part of each pixel (k,), `pixel` mm wide."""
+    texels = float(np.median(surface.texels))
+    masks = [stray_hair(image, texels) for image in surface.scan.photographs]
+    share = surface.average([m[..., None].astype(np.float32) for m in masks], places, pixel)
+    return np.asarray(share[:, 0] > COVERED)
+
+
+def _tidy(valid: Mask, pixel: FloatArray) -> Mask:
+    """Without a margin along holes, and without specks; `pixel` (R, R) is a pixel's side in mm."""
+    padded = np.pad(valid, 1, constant_values=True)  # the image's own border is not a hole
+    within = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]  # pixels to the nearest hole
+    inner = within > np.maximum(MARGIN / np.maximum(pixel, 1e-9), 1)
+    label, count = ndimage.label(inner)
+    if count == 0:
+        return np.asarray(inner)
+    large = np.bincount(label.ravel()) >= SPECK * valid.size
+    large[0] = False
+    return np.asarray(large[label])
+
+
+def _push_pull(colour: Colours, weight: Colours) -> Colours:
+    """Colours (h, w, 3), multiplied by weights (h, w, 1) in [0, 1], to full weight everywhere."""
+    h, w = weight.shape[:2]
+    if min(h, w) <= 1 or (weight >= 1).all():
+        return np.asarray(colour / np.maximum(weight, 1e-6), np.float32)
+    halved, total = _halved(colour), _halved(weight)
+    most = np.asarray(np.minimum(total, 1), np.float32)
+    share = np.asarray(most / np.maximum(total, 1e-6), np.float32)
+    coarse = _push_pull(halved * share, most)
+    wide = _doubled(coarse, h).swapaxes(0, 1)
+    return colour + (1 - weight) * _doubled(wide, w).swapaxes(0, 1)
+
+
+def _halved(image: Colours) -> Colours:
+    """Sums over 2 x 2 pixels of an image (h, w, c), zero beyond its border."""
+    h, w = image.shape[:2]
+    padded = np.pad(image, ((0, h % 2), (0, w % 2), (0, 0))) if h % 2 or w % 2 else image
+    rows = padded[0::2] + padded[1::2]
+    return np.asarray(rows[:, 0::2] + rows[:, 1::2])
+
+
+def _doubled(image: Colours, height: int) -> Colours:
+    """An image (h, w, c) with 2 h rows or one less, linear between the centres of its own."""
+    near = np.float32(0.75) * image
+    far = np.float32(0.25) * np.concatenate([image[:1], image, image[-1:]])
+    rows = np.stack([near + far[:-2], near + far[2:]], axis=1)  # (h, 2, w, c)
+    return np.asarray(rows.reshape(-1, *image.shape[1:])[:height])

@@ -1,0 +1,1 @@
+"""How good generated faces are: Section 10 of the paper."""

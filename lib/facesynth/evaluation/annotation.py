@@ -1,0 +1,161 @@
+"""Labels for generated faces, by the nearest cluster of real ones: Section 10, Figure 16.
+
+"By assigning each generated sample to the nearest cluster, we can automatically assign each new
+sample with its nearest cluster in order to obtain automatic annotation of our generated data." The
+clusters are those of the training set's descriptors; whoever is of one gender, ancestry or age is
+one. Near is meant in units of the scatter within clusters (Fisher's linear discriminant), which
+says, besides, how much nearer the nearest one is than the others: the confidence.
+
+The labels say which of the population's groups a face resembles, and nothing about anybody.
+"""
+
+import functools
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from facesynth.dataset import aligned_scan, training_set
+from facesynth.dataset.training_set import TrainingSet
+from facesynth.evaluation import identity
+from facesynth.files.atomic import write_whole
+from facesynth.mapping.universal_mapping import UniversalMapping
+from facesynth.population import template
+
+FILE = "identities.npz"  # beside the scans that it is of
+AGES = ("under 30", "30 to 44", "45 and over")
+_YEARS = (30, 45)  # where the second and the third of AGES begin
+GROUPS = ("gender", "ancestry", "age")
+
+
+class IdentitiesError(ValueError):
+    """Descriptors that cannot be read, or that no labels can be learned from."""
+
+
+@dataclass(frozen=True)
+class Identities:
+    """Descriptors of n scans, and who they are of."""
+
+    subjects: NDArray[np.intp]  # (n,) numbers in the population
+    expressions: NDArray[np.intp]  # (n,) numbers in `population.EXPRESSIONS`
+    descriptors: NDArray[np.float32]  # (n, 128)
+    labels: NDArray[np.void]  # (n,) fields gender, ancestry, age (years)
+
+    def __len__(self) -> int:
+        return len(self.subjects)
+
+    def take(self, rows: ArrayLike) -> "Identities":
+        """Return some of the scans, by a mask (n,) or numbers."""
+        return Identities(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+class Label(NamedTuple):
+    """What a face is most like, and how sure that is: in (0, 1]."""
+
+    name: str
+    confidence: float
+
+
+def measure(
+    faces: TrainingSet, labels: NDArray[np.void], *, n_jobs: int = -1, progress: bool = True
+) -> Identities:
+    """Describe scans. Labels (s,) are the population's, of its subjects 0 to s - 1."""
+    uv = UniversalMapping(template(), faces.textures.shape[1]).uv
+    found = identity.describe(faces.geometry, faces.textures, uv, n_jobs=n_jobs, progress=progress)
+    return Identities(faces.subjects, faces.expressions, found, labels[faces.subjects])
+
+
+def save(path: Path, found: Identities) -> None:
+    """Write descriptors, in half precision. Raises `WriteError`."""
+    arrays = {field.name: getattr(found, field.name) for field in fields(found)}
+    arrays["descriptors"] = arrays["descriptors"].astype(np.float16)
+    write_whole(path, lambda file: np.savez_compressed(file, **arrays))
+
+
+def load(path: Path) -> Identities:
+    """Read what `save` wrote. Raises `IdentitiesError` for a missing or damaged file."""
+    try:
+        content = aligned_scan.read(path)
+        arrays = {field.name: content[field.name] for field in fields(Identities)}
+    except Exception as error:  # whatever a damaged file makes the reader stumble over
+        raise IdentitiesError(
+            f"{path} is missing or damaged ({error!r}); `make faces` writes it again"
+        ) from error
+    arrays["descriptors"] = arrays["descriptors"].astype(np.float32)
+    return Identities(**arrays)
+
+
+@functools.cache
+def released() -> Identities:
+    """The descriptors of the training set that comes with the package."""
+    return load(training_set.folder() / FILE)
+
+
+def age_group(years: ArrayLike) -> NDArray[np.str_]:
+    """Which of `AGES` each age (n,) in years belongs to."""
+    return np.array(AGES)[np.searchsorted(_YEARS, np.asarray(years), side="right")]
+
+
+def groups(labels: NDArray[np.void]) -> dict[str, NDArray[np.str_]]:
+    """The gender, ancestry and age group (n,) of labels (n,)."""
+    return {
+        "gender": labels["gender"],
+        "ancestry": labels["ancestry"],
+        "age": age_group(labels["age"]),
+    }
+
+
+class Annotator(BaseEstimator):
+    """Assigns descriptors to the nearest cluster of known ones.
+
+    Attributes
+    ----------
+    clusters_ : dict
+        For each of `GROUPS`, scikit-learn's linear discriminant, with its `means_` and `classes_`.
+    """
+
+    def fit(self, X: ArrayLike, y: NDArray[np.void]) -> Self:
+        """Learn the clusters of descriptors (n, 128) with labels (n,), the population's.
+
+        Raises `IdentitiesError` where all are in one cluster, and ValueError for NaN.
+        """
+        X = validate_data(self, X)
+        named = groups(y)
+        for name, of in named.items():
+            if len(np.unique(of)) < 2:
+                raise IdentitiesError(f"all {len(of)} faces are {of[0]}: {name} has one cluster")
+        self.clusters_ = {
+            name: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(X, of)
+            for name, of in named.items()
+        }
+        return self
+
+    def predict(self, X: ArrayLike) -> list[dict[str, Label]]:
+        """Gender, ancestry and age group of descriptors (n, 128), each with its confidence.
+
+        Raises `NotFittedError`, and ValueError for NaN or another number of features.
+        """
+        check_is_fitted(self)
+        rows = np.asarray(validate_data(self, X, reset=False))
+        sure = {name: model.predict_proba(rows) for name, model in self.clusters_.items()}
+        return [
+            {
+                name: Label(
+                    str(self.clusters_[name].classes_[p[row].argmax()]), float(p[row].max())
+                )
+                for name, p in sure.items()
+            }
+            for row in range(len(rows))
+        ]
+
+
+@functools.cache
+def annotator() -> Annotator:
+    """The annotator that has learned from the released training set."""
+    known = released()
+    return Annotator().fit(known.descriptors, known.labels)

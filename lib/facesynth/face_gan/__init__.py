@@ -1,0 +1,1 @@
+"""GANs of faces: Sections 7.1 and 8 of the paper."""

@@ -1,0 +1,184 @@
+"""GANs of faces: textures (Section 7.1), geometries (Section 8), and both as one image.
+
+The paper trains a generator of textures and another of geometries, and finds afterwards which
+geometry goes with a texture (Section 7.2). Of both in six channels, the two belong together. And
+where each geometry is replaced by "its neutral counterpart" (Section 9), a generator of both makes
+faces that wait for an expression.
+"""
+
+from typing import Literal, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facesynth import gan
+from facesynth.dataset.training_set import TrainingSet
+from facesynth.face_gan.geometry_images import EACH, NEGATED, GeometryImages
+
+Model = Literal["textures", "geometries", "faces", "neutral"]
+N_TEXTURE = 3  # channels of a texture; geometry comes after it
+CHANNELS: dict[Model, int] = {"textures": 3, "geometries": 3, "faces": 6, "neutral": 6}
+SELDOM = 0.05  # share of the scans
+LARGEST_SMALL = 64  # side of images up to which processors are meant to train
+CLEAN = 3679 / 4963  # of the paper's training scans: the others were damaged
+FIRST = 16  # side of the first level: at the levels below, masks leave nothing of a face
+
+
+class UnknownModelError(ValueError):
+    """No model has this name."""
+
+
+def training_images(model: Model, faces: TrainingSet, to: GeometryImages) -> gan.Images:
+    """Images that a model learns from, at the resolution of `to`.
+
+    model  "textures" (n, R, R, 3), with the masks of what the scans show;
+           "geometries" (n, R, R, 3), of which alignment knows every point;
+           "faces" (n, R, R, 6), textures and then geometries, with the masks;
+           "neutral" (n, R, R, 6), where the geometries are the subjects' neutral ones
+
+    No scan shows the slit between the lips, and hardly any an eye that its bumpy geometry does not
+    mask. What is never shown cannot be learned: pixels that fewer than one scan in twenty shows are
+    taken as they are filled, eyes from their photographs and the rest from around.
+
+    Raises `UnknownModelError`, `gan.ImageSizeError` where textures do not shrink to R x R,
+    `TrainingSetError` where a neutral scan is missing, `MeshArrayError` and `GeometryRangeError`.
+    """
+    check_model(model)
+    if model == "geometries":
+        return gan.Images(to.to_images(geometry_of(model, faces)))
+    textures = shrunk(faces.textures, to.mapping.resolution)
+    masks = _valid(faces.valid | (faces.valid.mean(axis=0) < SELDOM), to.mapping.resolution)
+    if model == "textures":
+        return gan.Images(textures, masks)
+    geometries = to.to_images(geometry_of(model, faces))
+    return gan.Images(np.concatenate([textures / np.float32(127.5) - 1, geometries], axis=3), masks)
+
+
+def geometry_of(model: Model, faces: TrainingSet) -> NDArray[np.float32]:
+    """The geometries (n, m, 3) mm that a model learns: of the scans, or their neutral ones."""
+    return faces.neutral_geometry if model == "neutral" else faces.geometry
+
+
+def configuration(
+    model: Model,
+    resolution: int,
+    *,
+    channels: int,
+    n_shown: int,
+    n_last: int | None = None,
+    masks: str = "none",
+    seed: int = 0,
+) -> gan.Config:
+    """How a model is trained.
+
+    resolution  R, pixels along the side of its images
+    channels    of its widest feature maps
+    n_shown     images shown at each level, where a sixth as many are shown while it fades in
+    n_last      images shown at the last level, where it differs
+    masks       "none": what scans do not show is learned as it was filled; or "paired": it is
+                hidden from the discriminator (Section 6)
+    seed        of the weights and of everything drawn while it is trained
+
+    Masks of damage that has nothing to do with what it hides can be told to the discriminator
+    (chapter 05). A scan's mask follows its hair and brows, and gives away what belongs there, which
+    no generator knows (chapter 06): so "none" is the default.
+
+    Textures and faces are mirrored as a whole, half of the time; of geometries, X, Y and Z are
+    mirrored on their own (Section 8).
+
+    Raises `UnknownModelError`, and `gan.ConfigError` for numbers that no training can have.
+    """
+    check_model(model)
+    # Smooth images are told apart too easily, and so are those of which there are few.
+    penalty = {"textures": 0.1, "neutral": 3.0}.get(model, 1.0)
+    # Few images a step learn most from each; a GPU is as fast with a few more.
+    batch = {16: 16, 1024: 8} if resolution <= LARGEST_SMALL else {1024: 16}
+    whole = (tuple(range(CHANNELS[model])),)
+    last = n_shown if n_last is None else n_last
+    return gan.Config(
+        resolution=resolution,
+        channels=CHANNELS[model],
+        masks=masks,
+        masked_channels=None if masks == "none" else N_TEXTURE,
+        latent=channels,
+        capacity=max(8, resolution // 8) * channels,
+        max_channels=channels,
+        first_resolution=min(FIRST, resolution),
+        fade_images=n_shown // 6,
+        stable_images=n_shown,  # coarse levels are cheap, and decide where everything is
+        last_images=last,
+        # As in `experiments`, but for the penalty. In proportion to an image's pixels it would be
+        # too heavy at the coarse levels of large images.
+        learning_rate=0.005,
+        decay_images=3 * last // 4,
+        penalty=penalty * (resolution / 128) * 32 / batch[1024],
+        penalty_every=4,
+        batch=batch,
+        average_images=n_shown / 12,
+        mirrored=EACH if model == "geometries" else whole,
+        negated={"textures": (), "geometries": NEGATED}.get(model, (N_TEXTURE,)),
+        # Coordinates need more digits than bfloat16 has.
+        precision=gan.fastest_precision() if model == "textures" else "32-true",
+        seed=seed,
+        checkpoint_images=max(1, n_shown // 2),
+        sample_images=max(1, n_shown // 3),
+        log_images=max(1, n_shown // 48),
+    )
+
+
+def split(faces: TrainingSet, n_test: int) -> tuple[TrainingSet, TrainingSet]:
+    """Scans to train on, and at least `n_test` that are held out with all scans of their subjects.
+
+    The first subjects are held out: they stay the same however many more are scanned.
+    """
+    last = int(np.sort(faces.subjects)[n_test - 1])
+    held_out = faces.subjects <= last
+    return faces.take(~held_out), faces.take(held_out)
+
+
+def clean(faces: TrainingSet, share: float = CLEAN) -> NDArray[np.bool_]:
+    """Which scans (n,) have the least damage: the share that the paper kept."""
+    damaged = damage(faces)
+    return damaged <= np.quantile(damaged, share)
+
+
+def damage(faces: TrainingSet) -> NDArray[np.floating]:
+    """What part of the face each scan (n,) hides.
+
+    The face is where nine scans of ten are valid; scalp and neck are not counted, which scanners
+    hardly ever see.
+    """
+    face = faces.valid.mean(axis=0) > 0.9
+    return 1 - faces.valid[:, face].mean(axis=1)
+
+
+def shrunk(textures: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
+    """Textures (n, R, R, 3) by means of their pixels' values to (n, r, r, 3)."""
+    if textures.shape[1] == resolution:
+        return textures
+    blocks = _blocks(textures, resolution)
+    return np.stack([np.rint(block.mean(axis=(1, 3))).astype(np.uint8) for block in blocks])
+
+
+def check_model(model: str) -> Model:
+    """Return a model's name. Raises `UnknownModelError` where it is none."""
+    if model not in get_args(Model):
+        raise UnknownModelError(f"unknown model {model!r}; there are {', '.join(get_args(Model))}")
+    return cast(Model, model)
+
+
+def _valid(valid: NDArray[np.bool_], resolution: int) -> NDArray[np.bool_]:
+    """Masks (n, r, r): a pixel is valid if all that went into it are."""
+    return np.stack([block.all(axis=(1, 3)) for block in _blocks(valid, resolution)])
+
+
+def _blocks(images: NDArray[np.generic], resolution: int) -> NDArray[np.generic]:
+    """Images (n, R, R, ...) as (n, r, R / r, r, R / r, ...)."""
+    n, side = images.shape[:2]
+    if side % resolution:
+        raise gan.ImageSizeError(
+            f"textures of {side} x {side} pixels do not shrink to {resolution} x {resolution}: "
+            f"build the training set with --resolution {resolution} or a multiple"
+        )
+    k = side // resolution
+    return images.reshape(n, resolution, k, resolution, k, *images.shape[3:])

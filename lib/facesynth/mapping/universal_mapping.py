@@ -1,0 +1,366 @@
+r"""The universal mapping between faces and images: Section 5.3 of the paper.
+
+All faces share the template's triangles, so one flattening of the template onto the unit square
+carries every face's colours, or its coordinates, to an image and back. An inner vertex $u_i$ lies
+at the weighted mean of its neighbours [Floater 1997],
+
+$$u_i = \sum_j \lambda_{i,j} u_j \quad (4), \qquad
+  \lambda_{i,j} = w_{i,j} / \textstyle\sum_j w_{i,j} \quad (5),$$
+
+while the boundary runs along the square's sides by arc length from the chin (Eq. 6).
+
+Images have shape (R, R, c) with the top row first; the centre of pixel (r, c) lies at
+$u = (c + 1/2) / R$, $v = 1 - (r + 1/2) / R$.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array, eye_array
+from scipy.sparse.csgraph import dijkstra
+
+from facesynth.mapping.image_mapping import (
+    ImageMapping,
+    bilinear,
+    check_resolution,
+    cross_2d,
+    rasterize,
+)
+from facesynth.surface.mesh import (
+    FloatArray,
+    IntArray,
+    MeshArrayError,
+    MeshError,
+    check_arrays,
+    check_boundary,
+    check_disk,
+    edges,
+    factorize,
+    graph_laplacian,
+)
+
+# How much each region is magnified, compared to the rest of the face, and over how many mm around
+# it that fades: "we designed the weights such that eyes, nose and mouth would receive a larger area
+# in the parametrization plane". The factors of regions that overlap multiply.
+REGION_WEIGHTS: Mapping[str, tuple[float, float]] = {
+    "eyes": (2.0, 25.0),  # lids and eyeballs
+    "left_eye": (2.5, 10.0),  # the eyeballs once more: small, they would shrink
+    "right_eye": (2.5, 10.0),
+    "nose": (1.8, 25.0),
+    "lips": (4.5, 20.0),
+    "mouth": (0.6, 0.0),  # the patch between the lips is closed in a neutral face: a line
+}
+
+# Smoothness of the correction in `to_vertices`, in pixels a vertex: it trades the error of a round
+# trip (a tenth of this halves it) against the noise of a generated image that reaches the vertices.
+_SMOOTHNESS = 0.05
+
+
+class Template(Protocol):
+    """What the mapping reads of a template face with m vertices."""
+
+    @property
+    def vertices(self) -> FloatArray:
+        """Positions (m, 3) in mm, mirror symmetric about x = 0."""
+
+    @property
+    def faces(self) -> IntArray:
+        """Triangles (f, 3), counter-clockwise seen from outside."""
+
+    @property
+    def mirror(self) -> IntArray:
+        """The mirror image (m,) of each vertex."""
+
+    @property
+    def boundary(self) -> IntArray:
+        """The boundary loop (b,), counter-clockwise from the chin's midline vertex."""
+
+    @property
+    def regions(self) -> Mapping[str, FloatArray]:
+        """Memberships (m,) in [0, 1] by name."""
+
+
+class WeightError(ValueError):
+    """Vertex weights that are not finite and positive, one for each vertex."""
+
+
+class StartVertexError(MeshError):
+    """The vertex to start the boundary at is not on the boundary."""
+
+
+class DividingEdgeError(MeshError):
+    """An inner edge connects two boundary vertices that lie on one side of the square."""
+
+
+class CollapsedTriangleError(MeshError):
+    """A triangle's image is too small for floating point numbers."""
+
+
+class AsymmetricTemplateError(MeshError):
+    """The template is not its own mirror image."""
+
+
+def parameterize(
+    vertices: ArrayLike,
+    faces: ArrayLike,
+    vertex_weights: ArrayLike | None = None,
+    start: int | None = None,
+) -> FloatArray:
+    """Map a surface of disk topology one-to-one onto the unit square (Section 5.3).
+
+    vertices : (m, 3) in mm; faces : (f, 3), counter-clockwise seen from outside.
+    vertex_weights : (m,) positive. How much the surface around a vertex is to be magnified,
+        compared to the rest: edges at a weight of 2 are to be twice as long in the plane as edges
+        of the same length on the surface at a weight of 1. A larger weight gives a larger area.
+        Only ratios matter; constant weights, the default, magnify the whole surface alike.
+    start : the boundary vertex put at the bottom's centre (0.5, 0); by default the lowest one.
+
+    Returns uv (m, 2) in [0, 1]. Every triangle keeps its orientation. The corners of the square
+    are cut off between the two boundary vertices next to them: of b evenly spaced vertices that
+    takes at most 8 / b² of the area. Raises subclasses of `MeshError`, and `WeightError`.
+    """
+    points, triangles = check_arrays(vertices, faces)
+    loop = check_disk(points, triangles)
+    weights = _check_weights(vertex_weights, len(points))
+    loop = _start_at(loop, loop[points[loop, 1].argmin()] if start is None else start)
+    boundary_uv = boundary_positions(points, loop)
+    edge = edges(triangles)
+    _check_dividing_edges(edge, loop, boundary_uv)
+
+    # Two systems: the second one's weights come from the first one's solution. In each, u and v
+    # are two right-hand sides of one factorisation.
+    uniform = solve(edge, np.ones(len(edge)), loop, boundary_uv)
+    uv = solve(
+        edge, edge_weights(edge, _lengths(points, edge), weights, uniform), loop, boundary_uv
+    )
+    _check_orientation(uv, triangles)
+    return uv
+
+
+def boundary_positions(vertices: FloatArray, loop: IntArray) -> FloatArray:
+    """Eq. 6: the points (b, 2) on the square's sides for a boundary loop (b,), by arc length."""
+    lengths = np.linalg.norm(vertices[np.roll(loop, -1)] - vertices[loop], axis=1)  # L_j
+    t = np.concatenate([[0.0], np.cumsum(lengths)[:-1]]) / lengths.sum()  # Eq. 6
+    # C(t): from the bottom's centre to the right and once around. The corner k = 0..3 is reached
+    # after 1/8 + k/4 of the way.
+    corners = np.array([[0.5, 0], [1, 0], [1, 1], [0, 1], [0, 0], [0.5, 0]])
+    at = np.array([0, 0.125, 0.375, 0.625, 0.875, 1])
+    return np.column_stack([np.interp(t, at, corners[:, k]) for k in range(2)])
+
+
+def edge_weights(
+    edge: IntArray, lengths: FloatArray, vertex_weights: FloatArray, uniform_uv: FloatArray
+) -> FloatArray:
+    """The weights w (e,) of Eq. 5 for edges (e, 2), from weights (m,) given to the vertices.
+
+    lengths : (e,) on the surface, in mm; uniform_uv : (m, 2), the parametrisation for w = 1.
+
+    Eq. 5 makes the u_i minimise sum w_ij |u_i - u_j|²: springs of stiffness w_ij. A stiffer spring
+    is a *shorter* edge, so the desired length divides: the edge's length on the surface, magnified
+    by the mean of its two vertices' weights. Equal springs do not give equal lengths: "the edge
+    lengths also depend on the density of vertices in the mesh. To design the edge weights more
+    intuitively, we normalize the edge weights by the ones resulting from the uniform barycentric
+    parametrization": its lengths multiply. Along a chain of edges, where all springs pull equally
+    hard, the lengths become exactly the desired ones, up to a common factor.
+    """
+    desired = vertex_weights[edge].mean(axis=1) * lengths
+    return _lengths(uniform_uv, edge) / desired
+
+
+def barycentric_coordinates(edge: IntArray, weights: FloatArray, n: int) -> csr_array:
+    """Eq. 5: the matrix of lambda_ij (n, n), each row of which sums to one."""
+    rows, columns = np.concatenate([edge, edge[:, ::-1]]).T
+    w = csr_array((np.concatenate([weights, weights]), (rows, columns)), shape=(n, n))
+    return csr_array(w.multiply(1 / w.sum(axis=1)[:, None]))
+
+
+def solve(
+    edge: IntArray, weights: FloatArray, loop: IntArray, boundary_uv: FloatArray
+) -> FloatArray:
+    """Eq. 4: the positions (m, 2) of all vertices, given those (b, 2) of the boundary loop (b,).
+
+    edge : (e, 2); weights : (e,) positive. Within a convex boundary the solution is one-to-one.
+    """
+    n = int(edge.max()) + 1
+    inner = np.setdiff1d(np.arange(n), loop)
+    uv = np.empty((n, 2))
+    uv[loop] = boundary_uv
+    if len(inner):
+        rows = barycentric_coordinates(edge, weights, n)[inner]
+        system = eye_array(len(inner)) - rows[:, inner]
+        uv[inner] = factorize(system).solve(rows[:, loop] @ boundary_uv)  # Eq. 4
+    return uv
+
+
+class UniversalMapping(ImageMapping):
+    """The mapping between faces and square images that all faces share (Section 5.3).
+
+    Built once from a template: its parametrisation `uv` (m, 2), exactly mirror symmetric, so that
+    the image of a mirrored face is the mirrored image, and the sparse operators both ways.
+
+    vertex_weights : (m,) positive and symmetric, see `parameterize`; by default
+    `region_weights(template)`. Raises subclasses of `MeshError`, and `WeightError`.
+    """
+
+    def __init__(
+        self, template: Template, resolution: int, vertex_weights: ArrayLike | None = None
+    ) -> None:
+        vertices, faces = check_arrays(template.vertices, template.faces)
+        boundary = check_boundary(template.boundary, check_disk(vertices, faces))
+        if vertex_weights is None:
+            vertex_weights = region_weights(template)
+        self.vertex_weights = _check_weights(vertex_weights, len(vertices))
+        mirror = _check_symmetry(template, self.vertex_weights)
+        uv = parameterize(vertices, faces, self.vertex_weights, start=int(boundary[0]))
+        # Symmetric up to the solver's rounding, since mesh, boundary and weights are; now wholly.
+        uv = (uv + np.column_stack([1 - uv[mirror, 0], uv[mirror, 1]])) / 2
+        super().__init__(uv, faces, *rasterize(uv, faces, check_resolution(resolution)))
+        seen = self.barycentric[self.mask.ravel()]  # (p, m)
+        self._look_up = bilinear(uv, self.resolution)
+        self._gather = csr_array(seen.T)
+        self._normal = csr_array(seen.T @ seen)
+        self._correct = factorize(self._normal + _SMOOTHNESS * graph_laplacian(faces))
+
+    def to_vertices(self, image: ArrayLike) -> FloatArray:
+        """Images (..., R, R, c) to values (..., m, c) at the vertices.
+
+        A bilinear look-up at the vertices blurs, and depends on four pixels alone. It is corrected
+        by damped least squares, so that `to_image` of the result comes back to the given image:
+        what `to_image` made is recovered, and of an image that no mesh made, the noise is averaged
+        out. Where triangles are smaller than pixels, the correction is a smooth one.
+        """
+        array, size = np.asarray(image), self.resolution
+        if array.ndim < 3 or array.shape[-3:-1] != (size, size):
+            raise MeshArrayError(
+                f"image has shape {array.shape}; expected (..., {size}, {size}, c)"
+            )
+        shape = array.shape[:-3] + array.shape[-1:]  # (..., c)
+        pixels = np.moveaxis(array, (-3, -2), (0, 1)).reshape(size * size, -1)  # (R², n c)
+        values = self._look_up @ pixels  # (m, n c)
+        residual = self._gather @ pixels[self.mask.ravel()] - self._normal @ values
+        values = values + self._correct.solve(residual)
+        return np.moveaxis(values.reshape(-1, *shape), 0, -2)  # (..., m, c)
+
+
+def region_weights(
+    template: Template, weights: Mapping[str, tuple[float, float]] = REGION_WEIGHTS
+) -> FloatArray:
+    """Vertex weights (m,) for `parameterize` from (magnification, fade in mm) for each region.
+
+    A region's factor is at full strength where its membership exceeds 1/2, and fades with the
+    distance along the edges as a Gaussian, so that its surroundings are not torn. Without a fade
+    the membership itself is the strength.
+    """
+    unknown = sorted(set(weights) - set(template.regions))
+    if unknown:
+        raise WeightError(f"no region {unknown}; the template has {sorted(template.regions)}")
+    vertices, faces = check_arrays(template.vertices, template.faces)
+    edge, n = edges(faces), len(vertices)
+    graph = csr_array((_lengths(vertices, edge), edge.T), shape=(n, n))
+    total = np.zeros(n)
+    for name, (magnification, fade) in weights.items():
+        strength = np.asarray(template.regions[name], dtype=np.float64)
+        if fade > 0:
+            core = np.flatnonzero(strength > 0.5)
+            if len(core) == 0:
+                raise WeightError(f"region {name!r} is empty: no membership exceeds 1/2")
+            distance = dijkstra(graph, directed=False, indices=core, min_only=True)
+            strength = np.exp(-((distance / fade) ** 2))
+        total += np.log(magnification) * strength
+    return np.asarray(np.exp(total))
+
+
+def _lengths(points: FloatArray, edge: IntArray) -> FloatArray:
+    return np.asarray(np.linalg.norm(points[edge[:, 0]] - points[edge[:, 1]], axis=1))
+
+
+def _start_at(loop: IntArray, start: int) -> IntArray:
+    at = np.flatnonzero(loop == start)
+    if len(at) == 0:
+        raise StartVertexError(
+            f"start vertex {start} is not on the boundary, which has {len(loop)} vertices, "
+            f"{loop[:5].tolist()}...; choose one of them, such as the chin's lowest"
+        )
+    return np.roll(loop, -at[0])
+
+
+def _check_weights(vertex_weights: ArrayLike | None, n: int) -> FloatArray:
+    if vertex_weights is None:
+        return np.ones(n)
+    weights = np.asarray(vertex_weights, dtype=np.float64)
+    if weights.shape != (n,):
+        raise WeightError(f"weights have shape {weights.shape}; expected ({n},), one a vertex")
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights > 0)))
+    if len(bad):
+        raise WeightError(
+            f"{len(bad)} weights are not finite and positive, the first {weights[bad[0]]} at "
+            f"vertex {bad[0]}; give a small positive weight to what may become small"
+        )
+    return weights
+
+
+def _check_dividing_edges(edge: IntArray, loop: IntArray, boundary_uv: FloatArray) -> None:
+    """Floater (2003): the map is one-to-one unless an inner edge falls onto the square's sides."""
+    sides = np.zeros((int(edge.max()) + 1, 4), dtype=bool)
+    sides[loop] = np.column_stack([boundary_uv == 0, boundary_uv == 1])
+    following = np.full(len(sides), -1)
+    following[loop] = np.roll(loop, -1)
+    a, b = edge.T
+    inner = (following[a] != b) & (following[b] != a)
+    bad = np.flatnonzero((sides[a] & sides[b]).any(axis=1) & inner)
+    if len(bad):
+        raise DividingEdgeError(
+            f"{len(bad)} inner edges connect boundary vertices that lie on one side of the square, "
+            f"such as {edge[bad[0]].tolist()}, so that the triangles they cut off would have no "
+            "area; split these edges, or remove the triangles they cut off"
+        )
+
+
+def _check_orientation(uv: FloatArray, faces: IntArray) -> None:
+    a, b, c = (uv[faces[:, k]] for k in range(3))
+    bad = np.flatnonzero(cross_2d(b - a, c - a) <= 0)
+    if len(bad):
+        raise CollapsedTriangleError(
+            f"{len(bad)} triangles, the first {bad[0]}, are too small in the plane for floating "
+            "point numbers; use more even weights, or simplify the mesh there"
+        )
+
+
+def _check_symmetry(template: Template, weights: FloatArray) -> IntArray:
+    """The mirror permutation (m,), if vertices, faces, boundary and weights all agree with it."""
+    vertices, faces = check_arrays(template.vertices, template.faces)
+    mirror = np.asarray(template.mirror)
+    every = np.arange(len(vertices))
+    if not np.array_equal(np.sort(mirror), every):
+        raise AsymmetricTemplateError(
+            f"mirror, of shape {mirror.shape}, is not a permutation of the {len(every)} vertices"
+        )
+    wrong = {
+        "the mirror image of the mirror image": mirror[mirror] != every,
+        "positions": np.abs(vertices[mirror] * [-1, 1, 1] - vertices).max(axis=1)
+        > 1e-6 * np.ptp(vertices),
+        "faces": np.isin(every, faces[~_contains(faces, mirror[faces[:, ::-1]])]),
+        "weights": ~np.isclose(weights[mirror], weights, rtol=1e-9, atol=0),
+        "the boundary's start": (every == template.boundary[0]) & (mirror != every),
+    }
+    found = [f"{what} at vertex {np.flatnonzero(w)[0]}" for what, w in wrong.items() if w.any()]
+    if found:
+        raise AsymmetricTemplateError(
+            f"template and mirror image differ: {', '.join(found)}; a symmetric mapping needs "
+            "a symmetric template and symmetric weights"
+        )
+    return mirror
+
+
+def _contains(triangles: IntArray, others: IntArray) -> NDArray[np.bool_]:
+    """Whether each triangle (f, 3) is among the others, from whichever corner it is written."""
+
+    def key(faces: IntArray) -> IntArray:
+        first = faces.argmin(axis=1)[:, None]
+        a, b, c = np.take_along_axis(faces, (first + np.arange(3)) % 3, axis=1).T
+        n = int(triangles.max()) + 1
+        return np.asarray((a * n + b) * n + c)
+
+    return np.isin(key(triangles), key(others))

@@ -1,0 +1,1 @@
+"""Beside real people: public photographs and a scan, and what tells drawn faces from them."""

@@ -1,0 +1,175 @@
+"""Photographs and a scan of real people, fetched when asked for: the project contains none.
+
+`real_data.csv` lists every file with its SHA-256 and its public address. A hash says that a file
+is the very one that the book's figures were made with, wherever it came from: the address, the
+user's cache, or a folder of one's own, named by the environment variable `FACESYNTH_DATA`.
+`data/README.md` says who made the data, who is seen, and what may be done with them.
+"""
+
+import csv
+import hashlib
+import math
+import os
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import platformdirs
+from PIL import Image
+from tqdm import tqdm
+
+from facesynth.scans.parts import Photograph
+from facesynth.surface.mesh import FloatArray
+
+FOLDER = "FACESYNTH_DATA"  # the environment variable: a folder laid out as `real_data.csv` says
+_SUFFIX = {"neutral": "03", "smiling": "08"}  # the London set's numbers of an expression
+
+
+class DataUnavailableError(OSError):
+    """A file is neither in the folder named by the user, nor in the cache, nor to be fetched."""
+
+
+class DamagedDataError(DataUnavailableError):
+    """A file is not the one that its hash promises."""
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """One person of the Face Research Lab London Set, seen from the front.
+
+    age        years, NaN where not told
+    landmarks  (189, 2) column and row in pixels of the photograph; None for smiling portraits
+    """
+
+    id: str
+    age: float
+    gender: str
+    ethnicity: str
+    path: Path
+    landmarks: FloatArray | None
+
+    def read(self) -> Photograph:
+        """The photograph (h, w, 3), sRGB."""
+        with Image.open(self.path) as image:
+            return np.asarray(image.convert("RGB"))
+
+
+def james() -> Path:
+    """The scan of a head, james.obj, with its texture and landmarks beside it (3 MB).
+
+    Raises `DataUnavailableError` and `DamagedDataError`.
+    """
+    beside = {path.suffix: path for path in fetch("james/")}
+    return beside[".obj"]
+
+
+def london(kind: Literal["neutral", "smiling"] = "neutral") -> list[Portrait]:
+    """The 102 portraits of the Face Research Lab London Set, neutral (38 MB) or smiling (55 MB).
+
+    Raises `DataUnavailableError` and `DamagedDataError`, and ValueError for another kind.
+    """
+    if kind not in _SUFFIX:
+        raise ValueError(f"kind is {kind!r}; the London set has {' and '.join(_SUFFIX)} portraits")
+    (table,) = fetch("london/london_info.csv")
+    paths = {path.name: path for path in fetch(f"london/{kind}_front/")}
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [_portrait(row, f"{row['face_id']}_{_SUFFIX[kind]}", paths) for row in rows]
+
+
+def fetch(prefix: str) -> list[Path]:
+    """Paths of the registered files that begin with a prefix, downloaded where need be.
+
+    Raises `DataUnavailableError`, `DamagedDataError`, and ValueError for an unknown prefix.
+    """
+    wanted = {name: entry for name, entry in _registry().items() if name.startswith(prefix)}
+    if not wanted:
+        raise ValueError(f"no file {prefix!r} is registered; real_data.csv lists those that are")
+    if own := os.environ.get(FOLDER):
+        return [_own(Path(own), name, sha256) for name, (sha256, _) in wanted.items()]
+    cache = Path(platformdirs.user_cache_dir("facesynth")) / "real_data"
+
+    import pooch  # its import of a progress bar warns in a notebook, where none is wanted
+
+    store = pooch.create(
+        path=cache,
+        base_url="",
+        registry={name: sha256 for name, (sha256, _) in wanted.items()},
+        urls={name: url for name, (_, url) in wanted.items()},
+    )
+    missing = sum(not (cache / name).exists() for name in wanted)
+    bar = tqdm(wanted, unit="file", desc=prefix.strip("/"), disable=missing == 0)
+    with bar:  # or, if it is not closed where a file fails, it is drawn again later
+        return [_fetched(store, name) for name in bar]
+
+
+def landmarks_189(path: Path) -> FloatArray:
+    """Points (n, 2), column and row in pixels, of a WebMorph template (.tem).
+
+    The file holds the number of points, then one point a line, then what lines connect them.
+    Raises `DamagedDataError`.
+    """
+    lines = path.read_text().splitlines()
+    try:
+        count = int(lines[0])
+        points = np.array([line.split() for line in lines[1 : count + 1]], dtype=np.float64)
+    except (ValueError, IndexError) as error:
+        raise DamagedDataError(f"{path} is not a WebMorph template: {error}") from error
+    if points.shape != (count, 2):
+        raise DamagedDataError(f"{path} promises {count} points and has {len(points)}")
+    return points
+
+
+def _portrait(row: dict[str, str], stem: str, paths: dict[str, Path]) -> Portrait:
+    points = paths.get(f"{stem}.tem")
+    return Portrait(
+        id=row["face_id"],
+        age=float(row["face_age"]) if row["face_age"].isdigit() else math.nan,
+        gender=row["face_gender"],
+        ethnicity=row["face_eth"],
+        path=paths[f"{stem}.jpg"],
+        landmarks=None if points is None else landmarks_189(points),
+    )
+
+
+def _registry() -> dict[str, tuple[str, str]]:
+    """SHA-256 and address of every file, by its path."""
+    text = (resources.files("facesynth.people") / "real_data.csv").read_text()
+    return {row["path"]: (row["sha256"], row["url"]) for row in csv.DictReader(text.splitlines())}
+
+
+def _own(folder: Path, name: str, sha256: str) -> Path:
+    """A file of the user's own folder, which is only read."""
+    path = folder / name
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataUnavailableError(
+            f"cannot read {path}: {error.strerror}; {FOLDER} names {folder}. Put the file there, "
+            f"or unset {FOLDER} to have it downloaded"
+        ) from error
+    if found != sha256:
+        raise DamagedDataError(
+            f"{path} has SHA-256 {found[:12]}..., not {sha256[:12]}...; replace it by the "
+            f"unmodified file from {_registry()[name][1]}"
+        )
+    return path
+
+
+def _fetched(store: Any, name: str) -> Path:
+    """A file of the cache, downloaded first if it is not there or not the one meant."""
+    try:
+        return Path(store.fetch(name))
+    except ValueError as error:  # pooch's word for a download whose hash differs
+        raise DamagedDataError(
+            f"{store.get_url(name)} does not deliver the file that it did when it was registered; "
+            f"name a folder that holds the unmodified file by {FOLDER}"
+        ) from error
+    except OSError as error:
+        raise DataUnavailableError(
+            f"{name} is not in {store.path}, and {store.get_url(name)} cannot be reached: {error}. "
+            f"Connect to the network and run again, or name a folder that holds it by {FOLDER}"
+        ) from error

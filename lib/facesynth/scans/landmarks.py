@@ -1,0 +1,310 @@
+"""Where a scan's 43 landmarks lie: Section 5.1 of the paper.
+
+"These locations are determined automatically by projecting the facial surface into an image and
+applying one of many 2D facial landmark detectors such as Dlib. The landmarks are then
+back-projected onto the surface." Here the surface is seen from several sides: a first detection
+says where the face is and how it is turned, and views around its front then vote. The 43 are
+dlib's 68 without the jaw, which is no place on a surface, and the inner lips.
+
+The paper goes on to refine the locations by hand. Here the template is refined instead: what dlib
+calls a lip's border is not where a modeller would put it, but it is about the same place on every
+face. `calibrate` finds that place on faces whose every point is known, and `template_operator`
+takes any face on the template to the points that correspond to what `detect` finds.
+"""
+
+import functools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import dlib
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.spatial.transform import Rotation
+
+from facesynth.files import pretrained
+from facesynth.files.atomic import write_text
+from facesynth.mapping.universal_mapping import UniversalMapping
+from facesynth.population import sample, template
+from facesynth.rendering.colour import to_uint8
+from facesynth.scans.parts import N_LANDMARKS, Photograph, ScanError
+from facesynth.scans.scan import Scan
+from facesynth.scans.scanned_surface import Places, ScannedSurface
+from facesynth.surface.mesh import FloatArray
+
+FIRST_OF_68 = 17  # the jaw comes before, and after 43 more the inner lips
+PIXEL = 1.0  # mm of the surface that a view's pixel shows: dlib finds faces of 80 pixels and more
+FACE = 300.0  # mm that a view around the face shows: dlib wants the face's surroundings too
+LARGEST = 800  # pixels along a view's side: a scan from head to toe is shown smaller
+BACKGROUND = 110  # sRGB grey around the surface
+LAMP = (0.0, 0.4, 1.0)  # direction to a lamp in a view's axes: over the camera, as dlib's faces
+SHADE = 0.7  # the part of the light that comes from it, rather than from everywhere
+STAND_OFF = 1000.0  # mm from a view's middle to where its rays begin
+
+# Yaw and pitch in degrees. Search until a view finds a face; then these around its front vote.
+SEARCH = ((0, 0), (-25, 0), (25, 0), (0, -20), (0, 20), (-50, 0), (50, 0))
+VOTE = ((0, 0), (-20, 0), (20, 0), (0, -10), (0, 10), (-10, 5), (10, -5))
+GRAZING = 0.2  # cosine between the ray and the normal below which a back-projection is refused
+CONFIRMED = 1 / 3  # of the views around a face must show one
+ENOUGH = 6  # landmarks must be known for a pose
+OUTLIER = 5.0  # mm from the median of the votes beyond which a vote does not count
+
+TABLE = "landmarks_on_template.json"  # beside this module: what `calibrate` found
+GREY = np.full((2, 2, 3), 128, np.uint8)  # a photograph for a face that needs none
+
+# The right half of a pair of landmarks and the left one, as positions among the 43.
+MIRROR = np.array(
+    [*range(9, -1, -1), *range(10, 14), *range(18, 13, -1)]
+    + [28, 27, 26, 25, 30, 29, 22, 21, 20, 19, 24, 23]
+    + [37, 36, 35, 34, 33, 32, 31, 42, 41, 40, 39, 38]
+)
+
+
+class NoFaceError(ScanError):
+    """No view of the scan shows what the detector takes for a face."""
+
+
+def of(scan: Scan | ScannedSurface) -> FloatArray:
+    """The landmarks (43, 3) in mm that came with a scan, or those detected on it.
+
+    Raises `NoFaceError`.
+    """
+    given = (scan.scan if isinstance(scan, ScannedSurface) else scan).landmarks
+    return detect(scan) if given is None else np.asarray(given, dtype=np.float64)
+
+
+def detect(scan: Scan | ScannedSurface) -> FloatArray:
+    """The landmarks (43, 3) in mm on a scan's surface; NaN where no view sees one.
+
+    The face may look up to 40 degrees to a side of +z, or 25 up or down. Raises `NoFaceError`.
+    """
+    surface = scan if isinstance(scan, ScannedSurface) else ScannedSurface(scan)
+    for first in _candidates(surface):
+        front = _vote(surface, first, VOTE[:1])  # turns to the face's own front
+        found = None if front is None else _vote(surface, front, VOTE)
+        if found is not None:
+            return found
+    raise NoFaceError(
+        f"no face found on {surface.scan.name} in {len(SEARCH)} views; turn the scan so that "
+        "the face looks about along +z with y up, in mm, or give its landmarks"
+    )
+
+
+@dataclass(frozen=True)
+class View:
+    """An orthographic picture of a scan, square.
+
+    turn    (3, 3) rotation: its rows are the picture's right, its up, and towards the viewer
+    middle  (3,) mm, the point at the picture's middle
+    size    pixels along a side
+    pixel   mm along a pixel's side
+    """
+
+    turn: FloatArray
+    middle: FloatArray
+    size: int
+    pixel: float = PIXEL
+
+    def rays(self, pixels: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Origins (k, 3) and the direction (3,) of rays through pixels (k, 2), column and row."""
+        right, down = (pixels.T - (self.size - 1) / 2) * self.pixel
+        start = self.middle + STAND_OFF * self.turn[2]
+        origins = [start[c] + right * self.turn[0, c] - down * self.turn[1, c] for c in range(3)]
+        return np.stack(origins, axis=1), -self.turn[2]
+
+    def project(self, points: FloatArray) -> FloatArray:
+        """Where points (k, 3) in mm are seen: pixels (k, 2), column and row."""
+        right, up = ((points - self.middle) @ self.turn[:2].T).T / self.pixel
+        return np.stack([right, -up], axis=1) + (self.size - 1) / 2
+
+
+def _candidates(surface: ScannedSurface) -> Iterator[FloatArray]:
+    """Landmarks (43, 3) from views of the whole scan that show something like a face."""
+    low, high = surface.corners.min(axis=(0, 1)), surface.corners.max(axis=(0, 1))
+    extent = float(np.max(high - low))
+    size = max(1, min(round(extent / PIXEL), LARGEST))
+    for angle in SEARCH:
+        marks = _mark(surface, View(_turned(angle), (low + high) / 2, size, extent / size))
+        if marks is not None and _enough(marks.points):
+            yield marks.points
+
+
+def _vote(
+    surface: ScannedSurface, found: FloatArray, angles: Sequence[tuple[int, int]]
+) -> FloatArray | None:
+    """Landmarks (43, 3) from views around a face found before; None if too few confirm it."""
+    marks = [_mark(surface, view) for view in _around(found, angles)]
+    votes = [vote for vote in marks if vote is not None]
+    if len(votes) < CONFIRMED * len(angles):
+        return None
+    points = _combine(votes)
+    return points if _enough(points) else None
+
+
+def _enough(points: FloatArray) -> bool:
+    return int(np.isfinite(points).all(axis=1).sum()) >= ENOUGH
+
+
+def _around(found: FloatArray, angles: Sequence[tuple[int, int]]) -> list[View]:
+    """Views around the front of a face whose landmarks (43, 3) are roughly known."""
+    known = np.isfinite(found).all(axis=1)
+    model = template().vertices[template().landmarks]
+    middle, centre = found[known].mean(axis=0), model[known].mean(axis=0)
+    pose = Rotation.align_vectors(model[known] - centre, found[known] - middle)[0].as_matrix()
+    return [
+        View(_turned(angle) @ pose, middle - centre @ pose, round(FACE / PIXEL)) for angle in angles
+    ]
+
+
+def _turned(yaw_pitch: tuple[int, int]) -> FloatArray:
+    """The picture's axes in rows, from a camera turned around the face by yaw and pitch."""
+    yaw, pitch = yaw_pitch
+    return np.asarray(Rotation.from_euler("XY", [pitch, -yaw], degrees=True).as_matrix())
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """What one view says: points (43, 3) on the surface or NaN, and how far each faces it (43,)."""
+
+    points: FloatArray
+    facing: FloatArray
+
+
+def _mark(surface: ScannedSurface, view: View) -> _Marks | None:
+    """Detect in one view and back-project; None without a face."""
+    pixels = _detected(picture(surface, view))
+    return None if pixels is None else _back_project(surface, view, pixels)
+
+
+def in_photograph(image: Photograph) -> FloatArray:
+    """Find the 43 landmarks (43, 2), column and row in pixels, of the face in a photograph.
+
+    Raises `NoFaceError`.
+    """
+    pixels = _detected(image)
+    if pixels is None:
+        raise NoFaceError(
+            f"no face is found in a photograph of {image.shape[1]} x {image.shape[0]} pixels: it "
+            "must be upright, seen from the front, and 80 pixels wide or more"
+        )
+    return pixels
+
+
+def _detected(image: Photograph) -> FloatArray | None:
+    """The 43 landmarks (43, 2) of the plainest face in an image (h, w, 3); None without one."""
+    detector, predictor = _dlib()
+    boxes, scores, _ = detector.run(image, 0, 0.0)
+    if not boxes:
+        return None
+    shape = predictor(image, boxes[int(np.argmax(scores))])
+    pixels = np.array([(p.x, p.y) for p in shape.parts()], dtype=np.float64)
+    return pixels[FIRST_OF_68 : FIRST_OF_68 + N_LANDMARKS]
+
+
+def picture(surface: ScannedSurface, view: View) -> NDArray[np.uint8]:
+    """The scan as it is seen from outside (size, size, 3): its colours, sRGB, a little shaded."""
+    pixels = np.argwhere(np.ones((view.size, view.size), dtype=bool))[:, ::-1]
+    places, _ = _look(surface, view, pixels)
+    lamp = np.asarray(LAMP) / np.linalg.norm(LAMP) @ view.turn
+    lit = np.clip(surface.normals_at(places) @ lamp, 0, None)
+    colours = surface.colours(places, view.pixel) * (1 - SHADE + SHADE * lit[:, None])
+    image = np.full((view.size**2, 3), BACKGROUND, np.uint8)
+    image[places.found] = to_uint8(colours[places.found])
+    return image.reshape(view.size, view.size, 3)
+
+
+def _back_project(surface: ScannedSurface, view: View, pixels: FloatArray) -> _Marks:
+    places, facing = _look(surface, view, pixels)
+    seen = facing > GRAZING
+    return _Marks(np.where(seen[:, None], surface.points(places), np.nan), facing)
+
+
+def _look(surface: ScannedSurface, view: View, pixels: NDArray[Any]) -> tuple[Places, FloatArray]:
+    """What pixels (k, 2) see, if from outside, and the cosines (k,) to the normals there."""
+    origins, direction = view.rays(pixels)
+    places = surface.cast(origins, np.broadcast_to(direction, origins.shape))
+    facing = np.where(places.found, -surface.normals[places.triangle] @ direction, 0.0)
+    outside = facing > 0
+    return Places(np.where(outside, places.triangle, -1), places.weights), facing * outside
+
+
+def _combine(votes: Sequence[_Marks]) -> FloatArray:
+    """Points (43, 3): mean of the votes near their median, weighted by how they face the view."""
+    points = np.stack([v.points for v in votes])  # (v, 43, 3)
+    seen = np.isfinite(points).all(axis=2)
+    middle = _median(points)
+    near = seen & (np.linalg.norm(points - middle, axis=2) < OUTLIER)
+    weight = np.where(near, np.stack([v.facing for v in votes]) ** 2, 0.0)  # (v, 43)
+    total = weight.sum(axis=0)
+    mean = np.einsum("vk,vkc->kc", weight, np.where(near[..., None], points, 0.0))
+    combined = np.divide(mean, total[:, None], out=middle.copy(), where=total[:, None] > 0)
+    return np.asarray(combined)
+
+
+def _median(points: FloatArray) -> FloatArray:
+    """Median (43, 3) over the first axis without NaNs; NaN where there is nothing else."""
+    result = np.full(points.shape[1:], np.nan)
+    seen = np.isfinite(points[..., 0]).any(axis=0)
+    result[seen] = np.nanmedian(points[:, seen], axis=0)
+    return result
+
+
+def calibrate(n: int = 60, seed: int = 0) -> dict[str, list[Any]]:
+    """Where `detect` puts the landmarks on the template: a `triangle` and `weights` for each.
+
+    Detects on n faces of the population, each with one of its expressions, takes what is found to
+    the same place on the template, and keeps the median of the faces and their mirror images.
+    """
+    people = sample(n, seed, resolution=256, expressions=True, progress=False)
+    assert people.expressions is not None
+    assert people.textures is not None
+    model = ScannedSurface(_on_template(template().vertices))
+    found = np.empty((n, N_LANDMARKS, 3))
+    for k, texture in enumerate(people.textures):
+        expressions = people.expressions[k]
+        face = ScannedSurface(_on_template(expressions[k % len(expressions)], texture))
+        marks = detect(face.scan)
+        on = model.points(face.nearest(np.nan_to_num(marks)))
+        found[k] = np.where(np.isfinite(marks), on, np.nan)
+    both = np.concatenate([found, found[:, MIRROR] * [-1, 1, 1]])  # (2 n, 43, 3)
+    places = model.nearest(np.nanmedian(both, axis=0))
+    return {"triangle": places.triangle.tolist(), "weights": places.weights.round(6).tolist()}
+
+
+def template_operator() -> csr_array:
+    """The operator (43, m) from a face's vertices (m, 3) to the points that `detect` looks for."""
+    text = (resources.files("facesynth.data") / "template" / TABLE).read_text()
+    table = json.loads(text)
+    corners = template().faces[table["triangle"]]  # (43, 3)
+    row_ends = np.arange(0, corners.size + 1, 3)
+    weights = np.array(table["weights"], dtype=np.float64).ravel()
+    return csr_array(
+        (weights, corners.ravel(), row_ends), shape=(N_LANDMARKS, len(template().vertices))
+    )
+
+
+def _on_template(vertices: NDArray[Any], texture: Photograph = GREY) -> Scan:
+    """A face on the template's triangles, with its texture as the one photograph."""
+    uv = _uv()[template().faces]
+    photograph = np.zeros(len(uv), dtype=np.int64)
+    return Scan(vertices.astype(np.float64), template().faces, uv, photograph, (texture,))
+
+
+@functools.cache
+def _uv() -> FloatArray:
+    return UniversalMapping(template(), 64).uv
+
+
+@functools.cache
+def _dlib() -> tuple[Any, Any]:
+    """Return dlib's detector of frontal faces and its predictor of 68 points."""
+    weights = pretrained.weights("shape_predictor_68_face_landmarks.dat")
+    return dlib.get_frontal_face_detector(), dlib.shape_predictor(weights)
+
+
+if __name__ == "__main__":
+    write_text(Path(__file__).with_name(TABLE), f"{json.dumps(calibrate())}\n")

@@ -1,0 +1,27 @@
+"""What scans are made of, and what can be wrong with them."""
+
+import numpy as np
+import numpy.typing as npt
+
+Photograph = npt.NDArray[np.uint8]  # (h, w, 3) sRGB, the top row first
+N_LANDMARKS = 43  # dlib's 68 less 17 on the jaw and 8 on the inner lips, in their order
+
+
+class ScanError(ValueError):
+    """A scan that cannot be used; the message says why and what to do."""
+
+
+class ScanFileError(ScanError):
+    """A scan's file is missing, damaged, of an unknown kind, or cannot be written."""
+
+
+class ScanTextureError(ScanError):
+    """Texture coordinates or photographs are missing or damaged."""
+
+
+class ScanUnitsError(ScanError):
+    """A scan is too small or too large to be a head in mm."""
+
+
+class LandmarkFileError(ScanError):
+    """Landmarks that cannot be read, or that do not fit the scan."""

@@ -1,0 +1,1 @@
+"""Triangle meshes and what is measured on them: `mesh`, and where one pierces itself."""

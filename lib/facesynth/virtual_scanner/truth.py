@@ -1,0 +1,115 @@
+"""What a virtual scan was made of, and which of it the scan shows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from facesynth.mapping.image_mapping import ImageMapping
+from facesynth.population.template import template
+from facesynth.rendering import Camera
+from facesynth.rendering.light import unit
+from facesynth.scans.scan import Scan
+from facesynth.surface.mesh import FloatArray, IntArray
+from facesynth.virtual_scanner.surface import Surface
+
+_FOOTPRINT = 1.0  # pixels of a photograph over which a place is seen
+_HIDDEN = 0.1  # share of it that hair covers, from which on it shows hair
+_EYE_ERROR = 0.5  # mm: an eyeball further off than this is not the true surface
+NEAR = 1.0  # mm between the true surface and a scan that shows it
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What was scanned, for judging what is made of the scan.
+
+    vertices  (m, 3) mm, of the template's topology, in the scan's frame
+    texture   (R, R, 3) sRGB, canonical
+    relief    (R, R) mm along the normals, finer than the vertices; None without
+    pose      (4, 4) moves the face that was given to the scan's frame
+    strands   (R, R) where hair falls over the face, in the photograph that the scan shows there
+    holes     (R, R) where the scan says nothing true: not captured, under a strand, or on an
+              eyeball that is distorted, or with the colours of something before it. A mask of the
+              valid pixels ought to reject all of these
+    """
+
+    vertices: FloatArray
+    texture: NDArray[np.uint8]
+    relief: NDArray[np.floating] | None
+    pose: FloatArray
+    strands: NDArray[np.bool_]
+    holes: NDArray[np.bool_]
+
+    @property
+    def landmarks(self) -> FloatArray:
+        """The true landmarks (43, 3) in mm, in the scan's frame."""
+        return self.vertices[template().landmarks]
+
+
+def find_truth(
+    scan: Scan,
+    face: Surface,
+    mapping: ImageMapping,
+    texture: NDArray[np.uint8],
+    relief: NDArray[np.floating] | None,
+    pose: FloatArray,
+    cameras: tuple[Camera, ...],
+    covers: list[NDArray[np.floating]],
+    bump: NDArray[np.floating],
+) -> Truth:
+    """Compare a scan with the face that it was made of; `bump` (R, R) in mm distorts the eyes."""
+    points, normals = canonical_points(face, mapping, relief)
+    triangle = shown_by(scan, points, normals)
+    if relief is not None:  # the cameras look at the mesh, whose creases are flat
+        points, _ = canonical_points(face, mapping)
+    visible, hidden = seen_in_photographs(scan, triangle, face, points, normals, cameras, covers)
+    holes = ~visible | hidden | (np.abs(bump.ravel()) > _EYE_ERROR)
+    shape = texture.shape[:2]
+    return Truth(face.vertices, texture, relief, pose, hidden.reshape(shape), holes.reshape(shape))
+
+
+def canonical_points(
+    face: Surface, mapping: ImageMapping, relief: NDArray[np.floating] | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Points and unit normals (R², 3) of a face's surface at the pixels of the canonical image."""
+    normals = np.asarray(unit(mapping.barycentric @ face.normals), dtype=np.float64)
+    points = mapping.barycentric @ face.vertices
+    if relief is not None:
+        points += relief.astype(np.float64).reshape(-1, 1) * normals
+    return points, normals
+
+
+def shown_by(scan: Scan, points: FloatArray, normals: FloatArray, near: float = NEAR) -> IntArray:
+    """The triangle (k,) of the scan that lies within `near` mm of places (k, 3), or -1.
+
+    It is looked for along the normal (k, 3), to both sides.
+    """
+    triangle, distance = Surface(scan.vertices, scan.faces).first(points + near * normals, -normals)
+    return np.where(distance <= 2 * near, triangle, -1)
+
+
+def seen_in_photographs(
+    scan: Scan,
+    triangle: IntArray,
+    face: Surface,
+    points: FloatArray,
+    normals: FloatArray,
+    cameras: tuple[Camera, ...],
+    covers: list[NDArray[np.floating]],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which places (k,) a photograph shows, and which (k,) lie under hair there.
+
+    The photograph of a place is that of the triangle that lies there.
+
+    triangle : (k,) of the scan at the places, or -1. points, normals : (k, 3) of the face.
+    covers : the share of each pixel that hair hides, for each photograph.
+    """
+    visible, hidden = np.zeros((2, len(points)), dtype=bool)
+    for k, (camera, cover) in enumerate(zip(cameras, covers, strict=True)):
+        here = np.flatnonzero((triangle >= 0) & (scan.photograph[triangle] == k))
+        here = here[face.cosines(points[here], normals[here], camera) > 0]
+        visible[here] = True
+        column, row = camera.project(points[here], len(cover)).astype(int).T
+        hidden[here] = gaussian_filter(cover, _FOOTPRINT)[row, column] > _HIDDEN
+    return visible, hidden

@@ -1,0 +1,126 @@
+"""Generators from the first scan to the card, as small as they can be."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from facesynth import gan
+from facesynth.command import main
+from facesynth.dataset.training_set import TrainingSet
+from facesynth.face_gan import models as face_gan
+from facesynth.face_gan import release as face_gan_release
+from facesynth.face_gan import released_models
+from facesynth.face_gan.release import Length
+from facesynth.population import sample
+
+N, N_TEST, R = 24, 12, 32
+SMALL = Length(R, 8, 24)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    drawn = sample(N, 2, resolution=2 * R, progress=False)
+    valid = np.ones((N, 2 * R, 2 * R), bool)
+    for k in range(N):  # each hides another part of the face
+        valid[k, 16 + k, 16 : 20 + k] = False
+    return TrainingSet(np.arange(N), np.zeros(N, int), drawn.geometry, drawn.textures, valid)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sizes():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(face_gan_release, "LENGTHS", dict.fromkeys(face_gan.CHANNELS, SMALL))
+        patch.setattr(face_gan_release, "N_TEST", N_TEST)
+        patch.setattr(face_gan_release, "N_COMPARED", N_TEST)
+        patch.setattr(face_gan_release, "COMPONENTS", (3, None))
+        patch.setattr(face_gan_release, "SEEDS", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def weights(faces, sizes, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    for model in face_gan.CHANNELS:
+        face_gan_release.train(model, faces, folder / "runs", folder, progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(released_models, "folder", lambda: folder)
+        yield folder
+
+
+@pytest.mark.parametrize("model", face_gan.CHANNELS)
+def test_a_card_says_what_was_trained_on_what_and_how_good_it_is(model, weights):
+    made, card = (
+        released_models.load(weights / f"{model}.safetensors"),
+        face_gan_release.card(model),
+    )
+    assert (card["model"], card["data"]) == (
+        model,
+        {"subjects": N - N_TEST, "scans": N - N_TEST, "held out": "subjects 0 to 11"},
+    )
+    assert gan.Config.from_json(json.dumps(card["configuration"])) == made.config
+    assert card["images shown"] == card["images of the schedule"] == made.config.images
+    found = card["sliced Wasserstein distances x 1000"]
+    assert found.pop("n") == (N - N_TEST) // 2
+    parts = {"textures", "geometries"} if face_gan.CHANNELS[model] == 6 else {model}
+    assert set(found) == parts
+    for rows in found.values():
+        assert set(rows) == {"real", "generated", "pca 3", "pca all"}
+        assert rows["generated"]["32"] > rows["real"]["32"] > 0  # hardly trained at all
+
+
+def test_what_was_logged_and_made_on_the_way_is_kept(weights):
+    log, run = face_gan_release.log("faces"), gan.RunFolder(weights / "runs" / "faces")
+    np.testing.assert_allclose(log["images"], run.log()["images"])
+    grown = face_gan_release.growth("faces")
+    assert grown.shape == (len(run.samples()), face_gan_release.SHOWN, R, R, 3)
+    with Image.open(run.samples()[max(run.samples())]) as grid:
+        first = np.asarray(grid)[2 : R + 2, 2 : R + 2].astype(float)
+    assert np.abs(grown[-1, 0] - first).mean() < 15  # grey levels: noise is compressed badly
+
+
+def test_a_finished_run_is_released_again_as_it_was(faces, weights, tmp_path):
+    again = face_gan_release.train("textures", faces, weights / "runs", tmp_path, progress=False)
+    assert json.loads(json.dumps(again)) == face_gan_release.card("textures")
+    for name in ("textures.csv", "textures.webp"):
+        assert (tmp_path / name).read_bytes() == (weights / name).read_bytes()
+    ours, theirs = (
+        released_models.load(folder / "textures.safetensors").generator.state_dict()
+        for folder in (tmp_path, weights)
+    )
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    digest = hashlib.sha256((tmp_path / "textures.safetensors").read_bytes()).hexdigest()
+    assert f"{digest}  textures.safetensors" in (tmp_path / "SHA256SUMS").read_text()
+
+
+def test_all_scans_and_clean_ones_are_compared_with_masks_and_without(faces, tmp_path):
+    found = face_gan_release.compare(
+        faces, tmp_path / "runs", tmp_path / "weights", n_jobs=1, length=SMALL
+    )
+    assert found == json.loads((tmp_path / "weights" / "all_or_clean.json").read_text())
+    kinds = [(run["scans"], run["masks"], run["seed"]) for run in found["runs"]]
+    assert sorted(kinds) == sorted(
+        (scans, masks, seed)
+        for scans in ("all", "clean")
+        for masks in ("paired", "none")
+        for seed in (0, 1)
+    )
+    assert found["scans"]["all"] == N - N_TEST > found["scans"]["clean"]
+    assert N_TEST > found["scans"]["held out"] > 0
+    for run in found["runs"]:
+        distances = run["to clean scans held out"]
+        assert distances["mean"] > found["real"] > 0
+        assert 0 < run["discriminator's loss"] < 2
+        assert distances["mean"] == pytest.approx((distances["32"] + distances["16"]) / 2)
+        config = gan.RunFolder(
+            tmp_path / "runs" / f"{run['scans']}-{run['masks']}-{run['seed']}"
+        ).config
+        assert (config.masks, config.seed) == (run["masks"], run["seed"])
+
+
+def test_a_model_that_is_none_is_named_before_anything_is_read(tmp_path, capsys):
+    assert main(["face-gans", "--models", "hair", "--faces", str(tmp_path / "none")]) == 1
+    assert "unknown model 'hair'" in capsys.readouterr().err

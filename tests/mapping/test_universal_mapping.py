@@ -1,0 +1,462 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from disks import SymmetricDisk, random_disk, symmetric_disk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial import cKDTree
+
+from facesynth.mapping import universal_mapping as um
+from facesynth.mapping.image_mapping import cross_2d, ray_cast_mapping, texels_per_mm2
+from facesynth.population import Template, template
+from facesynth.surface import mesh
+
+# A square fan around vertex 4, which lies off the centre.
+FAN = (
+    np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0.3, 0.6, 0]]),
+    np.array([[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]]),
+)
+DISK = symmetric_disk()
+
+
+@pytest.fixture(scope="module")
+def face() -> Template:
+    return template()
+
+
+@pytest.fixture(scope="module")
+def face_mapping(face: Template) -> um.UniversalMapping:
+    return um.UniversalMapping(face, 512)
+
+
+def areas(uv: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Signed areas in the plane; positive is counter-clockwise."""
+    a, b, c = (uv[faces[:, k]] for k in range(3))
+    return cross_2d(b - a, c - a) / 2
+
+
+def residual(vertices: np.ndarray, faces: np.ndarray, weights: np.ndarray, uv: np.ndarray) -> float:
+    """The largest violation of Eq. 4, each term of it computed here from the text alone."""
+    loop = mesh.check_disk(vertices, faces)
+    edge = mesh.edges(faces)
+    on_boundary = np.isin(np.arange(len(vertices)), loop)
+
+    def system(w: np.ndarray) -> np.ndarray:
+        dense = np.zeros((len(vertices), len(vertices)))
+        dense[edge[:, 0], edge[:, 1]] = dense[edge[:, 1], edge[:, 0]] = w
+        lam = dense / dense.sum(axis=1, keepdims=True)  # Eq. 5
+        lam[on_boundary] = np.eye(len(vertices))[on_boundary]
+        return lam
+
+    uniform = system(np.ones(len(edge)))
+    fixed = np.where(on_boundary[:, None], uv, 0)
+    inner = np.eye(len(vertices)) - np.where(on_boundary[:, None], 0, uniform)
+    u0 = np.linalg.solve(inner, fixed)
+    length = np.linalg.norm(np.diff(vertices[edge], axis=1)[:, 0], axis=1)
+    w = np.linalg.norm(np.diff(u0[edge], axis=1)[:, 0], axis=1)
+    w = w / (weights[edge].sum(axis=1) / 2 * length)
+    return float(np.abs(system(w) @ uv - uv).max())
+
+
+# --- Eq. 4 to 6 ---
+
+
+def test_the_boundary_runs_by_arc_length_from_the_bottom_centre():
+    # A rectangle of perimeter 8, from the middle of its lower side: t = 0, 1/8, 3/8, 5/8, 7/8.
+    corners = np.array([[1.0, 0, 0], [2, 0, 0], [2, 2, 0], [0, 2, 0], [0, 0, 0]])
+    uv = um.boundary_positions(corners, np.arange(5))
+    assert np.allclose(2 * uv, [[1, 0], [2, 0], [2, 2], [0, 2], [0, 0]])
+    # t = 0, 1/4, 1/2, 3/4: the middles of the sides
+    uv = um.boundary_positions(FAN[0], np.array([0, 1, 2, 3]))
+    assert np.allclose(uv, [[0.5, 0], [1, 0.5], [0.5, 1], [0, 0.5]])
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=3, max_size=40))
+def test_steps_along_the_sides_are_in_proportion_to_the_lengths(lengths):
+    # Any polygon with these sides will do; one in a vertical line is the simplest.
+    height = np.concatenate([[0], np.cumsum(lengths)])
+    loop = np.column_stack([0 * height, height, 0 * height])
+    uv = um.boundary_positions(loop, np.arange(len(loop)))
+    on_side = (uv == 0) | (uv == 1)
+    assert on_side.any(axis=1).all()
+    # Distance along the perimeter, counter-clockwise from the bottom's centre
+    u, v = uv.T
+    along = np.select(
+        [(v == 0) & (u >= 0.5), u == 1, v == 1, u == 0],
+        [u - 0.5, 0.5 + v, 2.5 - u, 3.5 - v],
+        u + 3.5,
+    )
+    assert np.allclose(along, 4 * height / (2 * height[-1]), atol=1e-12)
+
+
+def test_an_inner_vertex_is_the_weighted_mean_of_its_neighbours():
+    vertices, faces = FAN
+    sides = np.array([[0.5, 0], [1, 0.5], [0.5, 1], [0, 0.5]])
+    # Uniformly it is the centre, at the same distance from all four, so only lengths count.
+    w = 1 / np.linalg.norm(vertices[:4] - vertices[4], axis=1)
+    uv = um.parameterize(vertices, faces, start=0)
+    assert np.allclose(uv[:4], sides)
+    assert np.allclose(uv[4], w @ sides / w.sum())
+    # Weights 1 to 4 on the boundary and 1 within: edges at 1, 1.5, 2, 2.5
+    w /= [1, 1.5, 2, 2.5]
+    uv = um.parameterize(vertices, faces, [1, 2, 3, 4, 1], start=0)
+    assert np.allclose(uv[4], w @ sides / w.sum())
+
+
+def test_along_a_chain_the_lengths_become_the_desired_ones():
+    chain = np.column_stack([np.arange(4), np.arange(1, 5)])
+    ends, places = np.array([0, 4]), np.array([[0.0, 0], [1, 0]])
+    uniform = um.solve(chain, np.ones(4), ends, places)
+    assert np.allclose(uniform[:, 0], [0, 0.25, 0.5, 0.75, 1])
+    magnification, on_surface = np.array([1.0, 1, 3, 3, 1]), np.array([1.0, 2, 1, 4])
+    w = um.edge_weights(chain, on_surface, magnification, uniform)
+    lengths = np.diff(um.solve(chain, w, ends, places)[:, 0])
+    desired = np.array([1 * 1, 2 * 2, 3 * 1, 2 * 4])
+    assert np.allclose(lengths, desired / desired.sum())
+
+
+def test_the_barycentric_coordinates_sum_to_one():
+    edge = mesh.edges(FAN[1])
+    lam = um.barycentric_coordinates(edge, np.arange(1.0, 9), 5).toarray()
+    assert np.allclose(lam.sum(axis=1), 1)
+    assert np.array_equal(lam > 0, (lam > 0).T)
+    assert np.allclose(lam[4, :4], np.array([3, 5, 7, 8]) / 23)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(0, 2**32), st.integers(4, 120), st.integers(0, 25), st.floats(0, 3), st.booleans()
+)
+def test_no_triangle_of_a_random_disk_is_flipped(seed, points, bites, spread, other_start):
+    vertices, faces = random_disk(seed, points, bites)
+    rng = np.random.default_rng(seed)
+    weights = np.exp(rng.uniform(-spread, spread, len(vertices)))
+    loop = mesh.check_disk(vertices, faces)
+    start = None
+    if other_start:
+        start = int(rng.choice(loop))
+    try:
+        uv = um.parameterize(vertices, faces, weights, start)
+    except um.DividingEdgeError:
+        pytest.fail("random_disk splits the dividing edges")
+    assert areas(uv, faces).min() > 0
+    assert uv.min() >= 0
+    assert uv.max() <= 1
+    assert residual(vertices, faces, weights, uv) < 1e-10
+    first = loop[vertices[loop, 1].argmin()] if start is None else start
+    assert uv[first].tolist() == [0.5, 0]
+    # The pieces fill the polygon of the boundary, so nothing overlaps.
+    polygon = uv[loop]
+    shoelace = cross_2d(polygon, np.roll(polygon, -1, axis=0)).sum() / 2
+    assert np.isclose(areas(uv, faces).sum(), shoelace)
+
+
+@given(st.integers(0, 2**32), st.integers(10, 100))
+def test_only_ratios_of_weights_matter(seed, points):
+    vertices, faces = random_disk(seed, points, 5)
+    weights = np.random.default_rng(seed).uniform(0.2, 5, len(vertices))
+    uv = um.parameterize(vertices, faces, weights)
+    assert np.allclose(um.parameterize(vertices * 10, faces, weights * 7), uv, atol=1e-9)
+    constant = um.parameterize(vertices, faces, np.full(len(vertices), 3.0))
+    assert np.allclose(constant, um.parameterize(vertices, faces), atol=1e-9)
+
+
+@given(st.integers(0, 2**32), st.integers(10, 100), st.floats(10, 60))
+@settings(deadline=None)
+def test_a_region_grows_with_its_weight(seed, points, radius):
+    vertices, faces = random_disk(seed, points, 5)
+    middle = vertices[np.random.default_rng(seed).integers(len(vertices)), :2]
+    member = np.linalg.norm(vertices[:, :2] - middle, axis=1) < radius
+    if member.all():
+        return
+    covered = [
+        areas(um.parameterize(vertices, faces, np.where(member, w, 1)), faces)
+        @ member[faces].mean(1)
+        for w in np.geomspace(0.1, 10, 6)
+    ]
+    assert np.all(np.diff(covered) > -1e-12)
+    inner = np.setdiff1d(np.arange(len(vertices)), mesh.check_disk(vertices, faces))
+    if member[inner].any() and not member[inner].all():
+        assert covered[-1] > covered[0]
+
+
+@pytest.mark.parametrize("power", [0.7, 2.0])
+def test_the_density_of_the_mesh_hardly_matters(power):
+    """One dome with rings crowded outside or inside: the core keeps about its share of the area."""
+    disk = symmetric_disk(rings=16)
+    radius = np.hypot(disk.vertices[:, 0], disk.vertices[:, 1] / 1.2) / 100
+    vertices = disk.vertices * np.maximum(radius, 1e-9)[:, None] ** (power - 1)
+    vertices[:, 2] = -((100 * radius**power) ** 2) / 150
+    core = (radius**power < 0.5)[disk.faces].mean(axis=1)
+
+    edge, loop = mesh.edges(disk.faces), disk.boundary
+    uniform = um.solve(edge, np.ones(len(edge)), loop, um.boundary_positions(vertices, loop))
+    normalised = um.parameterize(vertices, disk.faces, start=int(loop[0]))
+    surface = mesh.triangle_areas(vertices, disk.faces)
+    share = surface @ core / surface.sum()
+    off = [abs(np.log(areas(uv, disk.faces) @ core / share)) for uv in (uniform, normalised)]
+    assert off[1] < 0.5 * off[0]
+
+
+# --- what is refused ---
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1, 1, -1, 1, 1], "-1.0 at vertex 2"),
+        ([1, 1, 1, 0, 1], "0.0 at vertex 3"),
+        ([1, np.nan, 1, 1, np.nan], "2 weights .* nan at vertex 1"),
+        ([1, 1, 1, 1, np.inf], "inf at vertex 4"),
+        ([1, 1, 1], r"\(3,\).*\(5,\)"),
+        ([[1, 1, 1, 1, 1]], r"\(1, 5\)"),
+    ],
+)
+def test_bad_weights_are_refused_by_name(weights, message):
+    with pytest.raises(um.WeightError, match=message):
+        um.parameterize(*FAN, weights)
+
+
+def test_a_start_within_the_surface_is_refused():
+    with pytest.raises(um.StartVertexError, match="start vertex 4 is not on the boundary"):
+        um.parameterize(*FAN, start=4)
+
+
+def test_bad_meshes_are_refused_before_anything_is_solved():
+    with pytest.raises(mesh.NonFiniteVertexError):
+        um.parameterize(FAN[0] * np.nan, FAN[1])
+    with pytest.raises(mesh.SeveralComponentsError):
+        um.parameterize(np.tile(FAN[0], (2, 1)), np.concatenate([FAN[1], FAN[1] + 5]))
+
+
+def test_an_edge_that_would_fall_onto_a_side_is_refused():
+    # A long strip: both ends of its cross-bars lie on the boundary, the last ones on one side.
+    n = 20
+    x = np.repeat(np.arange(n), 2).astype(float)
+    vertices = np.column_stack([x, np.tile([0.0, 1], n), 0 * x])
+    k = 2 * np.arange(n - 1)[:, None]
+    faces = np.concatenate([k + np.array(f) for f in ([0, 2, 3], [0, 3, 1])])
+    with pytest.raises(um.DividingEdgeError, match=r"inner edges .* such as \[\d+, \d+\]"):
+        um.parameterize(vertices, faces)
+
+
+def test_triangles_below_floating_point_are_refused():
+    with pytest.raises(um.CollapsedTriangleError, match="more even weights"):
+        um.parameterize(
+            DISK.vertices, DISK.faces, np.where(np.hypot(*DISK.vertices[:, :2].T) < 60, 1e-30, 1e30)
+        )
+
+
+# --- images ---
+
+
+def test_values_at_the_vertices_come_to_lie_where_the_mapping_says():
+    mapping = um.UniversalMapping(DISK, 64)
+    centre = (np.arange(64) + 0.5) / 64
+    u, v = np.meshgrid(centre, 1 - centre)
+    image = mapping.to_image(mapping.uv)  # linear in the plane, so exact
+    assert image.shape == (64, 64, 2)
+    assert np.allclose(image[mapping.mask], np.stack([u, v], -1)[mapping.mask], atol=1e-12)
+    assert np.allclose(mapping.to_image(np.full((len(mapping.uv), 1), 7.0)), 7)
+    assert np.allclose(mapping.barycentric.sum(axis=1), 1)
+    assert mapping.barycentric.min() > -1e-9
+
+
+def test_pixels_beyond_the_cut_corners_are_filled_from_the_nearest():
+    mapping = um.UniversalMapping(symmetric_disk(rings=4, spokes=12), 128)
+    outside = ~mapping.mask
+    assert outside[0, 0]
+    assert 0 < outside.mean() <= 8 / 12**2
+    image = mapping.to_image(mapping.uv)
+    rows, columns = np.nonzero(outside)
+    own = np.column_stack([(columns + 0.5) / 128, 1 - (rows + 0.5) / 128])
+    nearest = cKDTree(image[mapping.mask]).query(own)[0]
+    assert np.allclose(np.linalg.norm(own - image[outside], axis=1), nearest)
+
+
+def test_batches_are_mapped_like_single_faces():
+    mapping = um.UniversalMapping(DISK, 32)
+    values = np.random.default_rng(0).normal(size=(2, 3, len(mapping.uv), 4)).astype(np.float32)
+    images = mapping.to_image(values)
+    assert images.shape == (2, 3, 32, 32, 4)
+    assert np.allclose(images[1, 2], mapping.to_image(values[1, 2]))
+    back = mapping.to_vertices(images)
+    assert back.shape == values.shape
+    assert np.allclose(back[1, 2], mapping.to_vertices(images[1, 2]))
+
+
+def test_both_directions_are_linear():
+    mapping = um.UniversalMapping(DISK, 24)
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, len(mapping.uv), 1))
+    assert np.allclose(
+        mapping.to_image(2 * a - b), 2 * mapping.to_image(a) - mapping.to_image(b), atol=1e-12
+    )
+    x, y = rng.normal(size=(2, 24, 24, 1))
+    expected = 2 * mapping.to_vertices(x) - mapping.to_vertices(y)
+    assert np.allclose(mapping.to_vertices(2 * x - y), expected, atol=1e-9)
+
+
+def test_to_vertices_undoes_to_image_where_pixels_are_smaller_than_triangles():
+    mapping = um.UniversalMapping(DISK, 256)
+    values = np.random.default_rng(0).normal(size=(len(mapping.uv), 3))
+    error = np.abs(mapping.to_vertices(mapping.to_image(values)) - values)
+    assert np.median(error) < 1e-3
+    assert np.percentile(error, 99) < 0.1  # some at the centre are smaller
+
+
+def test_to_vertices_averages_noise_out():
+    mapping = um.UniversalMapping(DISK, 256)
+    noise = np.random.default_rng(0).normal(size=(256, 256, 1))
+    assert mapping.to_vertices(noise).std() < 0.5
+
+
+def test_few_pixels_give_smooth_values_not_wild_ones():
+    mapping = um.UniversalMapping(DISK, 8)  # 64 pixels for 577 vertices
+    values = mapping.to_vertices(mapping.to_image(DISK.vertices))
+    assert np.all(np.isfinite(values))
+    error = np.linalg.norm(values - DISK.vertices, axis=1)  # of 240 mm
+    assert np.median(error) < 5
+    assert error.max() < 40
+
+
+def test_the_image_of_a_mirrored_face_is_the_mirrored_image():
+    mapping = um.UniversalMapping(DISK, 64)
+    flipped = np.column_stack([1 - mapping.uv[:, 0], mapping.uv[:, 1]])
+    assert np.abs(mapping.uv[DISK.mirror] - flipped).max() < 1e-15
+    assert np.array_equal(mapping.mask, mapping.mask[:, ::-1])
+    values = np.random.default_rng(0).normal(size=(len(mapping.uv), 3))
+    image, mirrored = mapping.to_image(values), mapping.to_image(values[DISK.mirror])
+    assert np.allclose(mirrored[mapping.mask], image[:, ::-1][mapping.mask], atol=1e-9)
+
+
+def test_wrong_shapes_are_refused():
+    mapping = um.UniversalMapping(DISK, 16)
+    n = len(mapping.uv)
+    for values in (np.zeros(n), np.zeros((n + 1, 3)), np.zeros((3, n))):
+        with pytest.raises(mesh.MeshArrayError, match=rf"expected \(\.\.\., {n}, c\)"):
+            mapping.to_image(values)
+    for image in (np.zeros((16, 16)), np.zeros((16, 15, 3)), np.zeros((32, 32, 3))):
+        with pytest.raises(mesh.MeshArrayError, match=r"expected \(\.\.\., 16, 16, c\)"):
+            mapping.to_vertices(image)
+    for resolution in (1, 0, -5, 2.5):
+        with pytest.raises(mesh.MeshArrayError, match="whole number of pixels"):
+            um.UniversalMapping(DISK, resolution)  # type: ignore[arg-type]
+
+
+def changed(**parts: object) -> SymmetricDisk:
+    return dataclasses.replace(DISK, **parts)  # type: ignore[arg-type]
+
+
+def test_a_template_that_is_not_its_mirror_image_is_refused():
+    bumped = DISK.vertices.copy()
+    bumped[30, 2] += 1
+    swapped = DISK.mirror.copy()
+    swapped[[30, 40]] = swapped[[40, 30]]
+    lopsided = np.where(DISK.vertices[:, 0] > 0, 2.0, 1.0)
+    for disk, weights, message in (
+        (changed(vertices=bumped), None, "positions at vertex 20"),
+        (changed(mirror=swapped), None, "mirror image of the mirror image"),
+        (changed(mirror=DISK.mirror[:-1]), None, "not a permutation"),
+        (changed(boundary=np.roll(DISK.boundary, -1)), None, "the boundary's start"),
+        (DISK, lopsided, "weights at vertex"),
+    ):
+        with pytest.raises(um.AsymmetricTemplateError, match=message):
+            um.UniversalMapping(disk, 16, weights)
+
+
+def test_faces_without_a_mirror_image_are_refused():
+    # Turn the common edge of the first two quads' triangles on one side only.
+    faces = DISK.faces.copy()
+    (a, b, c), (a2, c2, d) = faces[1], faces[2]
+    assert (a, c) == (a2, c2)
+    faces[1], faces[2] = [a, b, d], [b, c, d]
+    with pytest.raises(um.AsymmetricTemplateError, match="faces at vertex"):
+        um.UniversalMapping(changed(faces=faces), 16)
+
+
+def test_a_boundary_of_two_vertices_is_refused():
+    with pytest.raises(mesh.ShortBoundaryError, match="at least 3"):
+        um.UniversalMapping(changed(boundary=DISK.boundary[:2]), 16)
+
+
+# --- regions ---
+
+
+def test_a_region_has_its_magnification_inside_and_fades_outside():
+    weights = um.region_weights(DISK, {"nose": (3.0, 20.0)})
+    inside = DISK.regions["nose"] > 0
+    assert np.allclose(weights[inside], 3)
+    assert np.all((weights[~inside] >= 1) & (weights[~inside] < 3))
+    assert np.ptp(weights[~inside]) > 1.5
+    far = np.linalg.norm(DISK.vertices[:, :2] - [0, -5], axis=1) > 90
+    assert np.allclose(weights[far], 1, atol=1e-3)
+    sharp = um.region_weights(DISK, {"nose": (3.0, 0.0), "lips": (0.5, 0.0)})
+    expected = 3.0 ** DISK.regions["nose"] * 0.5 ** DISK.regions["lips"]
+    assert np.allclose(sharp, expected)
+    assert np.allclose(um.region_weights(DISK, {}), 1)
+
+
+def test_an_unknown_region_is_refused():
+    with pytest.raises(um.WeightError, match=r"no region \['ears'\].*'nose'"):
+        um.region_weights(DISK, {"ears": (2.0, 10.0)})
+    with pytest.raises(um.WeightError, match="empty"):
+        um.region_weights(
+            changed(regions={"nose": 0 * DISK.regions["nose"]}), {"nose": (2.0, 10.0)}
+        )
+
+
+# --- the template ---
+
+
+def test_the_template_is_mapped_without_flips_symmetrically_and_completely(face, face_mapping):
+    raw = um.parameterize(
+        face.vertices, face.faces, face_mapping.vertex_weights, int(face.boundary[0])
+    )
+    mirrored = np.column_stack([1 - raw[:, 0], raw[:, 1]])
+    assert np.abs(raw[face.mirror] - mirrored).max() < 1e-9  # by construction
+    assert np.abs(face_mapping.uv - raw).max() < 1e-9
+    assert areas(face_mapping.uv, face.faces).min() > 0
+    assert face_mapping.mask.mean() >= 0.99
+    edge, loop = mesh.edges(face.faces), face.boundary
+    positions = um.boundary_positions(face.vertices, loop)
+    uniform = um.solve(edge, np.ones(len(edge)), loop, positions)
+    length = np.linalg.norm(np.diff(face.vertices[edge], axis=1)[:, 0], axis=1)
+    w = um.edge_weights(edge, length, face_mapping.vertex_weights, uniform)
+    lam = um.barycentric_coordinates(edge, w, len(raw))
+    inner = np.setdiff1d(np.arange(len(raw)), loop)
+    assert np.abs(lam @ face_mapping.uv - face_mapping.uv)[inner].max() < 1e-10
+
+
+@pytest.mark.parametrize("region", ["eyes", "nose", "lips", "mouth"])
+def test_a_region_of_the_template_grows_with_its_weight(face, region):
+    covered = []
+    for magnification in (0.5, 1, 2, 4, 8):
+        _, fade = um.REGION_WEIGHTS[region]
+        weights = um.region_weights(face, {**um.REGION_WEIGHTS, region: (magnification, fade)})
+        uv = um.parameterize(face.vertices, face.faces, weights, int(face.boundary[0]))
+        covered.append(areas(uv, face.faces) @ face.regions[region][face.faces].mean(axis=1))
+    assert np.all(np.diff(covered) > 0)
+
+
+def test_eyes_nose_and_mouth_get_twice_the_texels_of_the_earlier_mapping(face, face_mapping):
+    earlier = ray_cast_mapping(face, 512)
+    for region in ("eyes", "left_eye", "right_eye", "nose", "lips"):
+        ours, theirs = (
+            texels_per_mm2(mapping, face.vertices, face.regions[region])
+            for mapping in (face_mapping, earlier)
+        )
+        assert ours >= 2 * theirs, region
+
+
+def test_the_patch_between_the_lips_is_a_line(face, face_mapping):
+    pixels = face_mapping.to_image(face.regions["mouth"][:, None])[face_mapping.mask].sum()
+    assert pixels < 0.005 * 512**2
+
+
+def test_a_face_survives_the_round_trip(face, face_mapping):
+    back = face_mapping.to_vertices(face_mapping.to_image(face.vertices))
+    error = np.linalg.norm(back - face.vertices, axis=1)  # mm
+    assert np.median(error) < 0.05
+    assert np.percentile(error, 99) < 0.5
