@@ -14,6 +14,7 @@ from facesynth.files.atomic import WriteError
 from facesynth.population.sampling import CacheError
 from facesynth.scans.files import Unit
 from facesynth.surface.mesh import MeshError
+from facesynth.virtual_scanner import open_world
 
 STOPPED = 130  # a shell's status for a command that Ctrl-C ended
 
@@ -142,6 +143,8 @@ def _training_set(options: argparse.Namespace) -> int:
         options.subjects,
         options.seed,
         options.out,
+        open_world.scans,
+        sources=open_world.SOURCES,
         resolution=options.resolution,
         n_jobs=options.jobs,
     )

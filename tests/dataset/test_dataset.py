@@ -22,7 +22,8 @@ from facesynth.command import main
 from facesynth.dataset import aligned_scan, contact_sheet, dataset
 from facesynth.files.atomic import WriteError
 from facesynth.people import real_data
-from facesynth.population import sample, template
+from facesynth.population import sample
+from facesynth.template import standard
 from facesynth.virtual_scanner import Scanner, scan
 
 R = 64
@@ -77,7 +78,7 @@ def content(out):
 
 def stamps(out):
     """When each result was written."""
-    return {path.stem: path.stat().st_mtime_ns for path in out.rglob("*.npz")}
+    return {path.stem: path.stat().st_mtime_ns for path in (out / "scans").rglob("*.npz")}
 
 
 def test_names_arrays_and_failures(whole):
@@ -85,7 +86,7 @@ def test_names_arrays_and_failures(whole):
     assert list(whole.failed) == ["bad"]
     assert whole.failed["bad"].startswith("ScanFileError: ")
     assert "bad.obj, line 3" in whole.failed["bad"]
-    assert whole.geometry.shape == (3, *template().vertices.shape)
+    assert whole.geometry.shape == (3, *standard().vertices.shape)
     assert whole.geometry.dtype == np.float32
     assert whole.textures.shape == (3, R, R, 3)
     assert whole.textures.dtype == np.uint8
@@ -96,14 +97,14 @@ def test_names_arrays_and_failures(whole):
 def test_faces_are_the_ones_that_were_scanned(whole, virtual):
     for vertices, made in zip(whole.geometry, virtual.values(), strict=True):
         truth = made.truth.vertices
-        off = vertices - aligned_scan.rigid(truth).apply(truth)
+        off = vertices - aligned_scan.rigid(truth, standard()).apply(truth)
         assert np.median(np.linalg.norm(off, axis=1)) < 2.0
 
 
 def test_rigid_keeps_the_size_and_is_the_population_s():
     face = sample(1, 4, n_jobs=1, progress=False).geometry[0].astype(np.float64)
     turned = face[:, [2, 0, 1]] * 1.0 + [10, 20, 30]  # a cyclic permutation is a rotation
-    move = aligned_scan.rigid(turned)
+    move = aligned_scan.rigid(turned, standard())
     assert move.scale == 1.0
     np.testing.assert_allclose(move.apply(turned), face, atol=1e-3)
 
@@ -327,6 +328,6 @@ def test_command_when_all_scans_fail(tmp_path, capsys):
 
 def test_a_real_scan(real_data_folder, tmp_path):
     (face,) = build(real_data.james().parent, tmp_path / "out").geometry
-    off = np.linalg.norm(face - template().vertices, axis=1)
+    off = np.linalg.norm(face - standard().vertices, axis=1)
     assert np.median(off) < 15  # another face, at the template's place
     assert dataset.load(tmp_path / "out").valid.mean() > 0.6

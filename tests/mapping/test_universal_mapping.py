@@ -12,8 +12,8 @@ from scipy.spatial import cKDTree
 
 from facesynth.mapping import universal_mapping as um
 from facesynth.mapping.image_mapping import cross_2d, ray_cast_mapping, texels_per_mm2
-from facesynth.population import Template, template
 from facesynth.surface import mesh
+from facesynth.template import Template, standard
 
 # A square fan around vertex 4, which lies off the centre.
 FAN = (
@@ -25,7 +25,7 @@ DISK = symmetric_disk()
 
 @pytest.fixture(scope="module")
 def face() -> Template:
-    return template()
+    return standard()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ $u = (c + 1/2) / R$, $v = 1 - (r + 1/2) / R$.
 
 import warnings
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,6 +41,7 @@ from facesynth.surface.mesh import (
     factorize,
     graph_laplacian,
 )
+from facesynth.template import Template
 
 # How much each region is magnified, compared to the rest of the face, and over how many mm around
 # it that fades: "we designed the weights such that eyes, nose and mouth would receive a larger area
@@ -68,30 +68,6 @@ BOW = 0.02
 # What lies on a side of the square: a vertex meant for a corner may miss it by rounding, and the
 # triangles of an edge from there along the side would be as thin as the rounding is.
 _ON_SIDE = 1e-9
-
-
-class Template(Protocol):
-    """What the mapping reads of a template face with m vertices."""
-
-    @property
-    def vertices(self) -> FloatArray:
-        """Positions (m, 3) in mm; with a `mirror`, symmetric about x = 0."""
-
-    @property
-    def faces(self) -> IntArray:
-        """Triangles (f, 3), counter-clockwise seen from outside."""
-
-    @property
-    def mirror(self) -> IntArray | None:
-        """The mirror image (m,) of each vertex, or None for a template that is not symmetric."""
-
-    @property
-    def boundary(self) -> IntArray:
-        """The boundary loop (b,), counter-clockwise from the vertex put at the bottom's centre."""
-
-    @property
-    def regions(self) -> Mapping[str, FloatArray]:
-        """Memberships (m,) in [0, 1] by name."""
 
 
 class WeightError(ValueError):
@@ -265,6 +241,7 @@ class UniversalMapping(ImageMapping):
     def __init__(
         self, template: Template, resolution: int, vertex_weights: ArrayLike | None = None
     ) -> None:
+        self.template = template
         vertices, faces = check_arrays(template.vertices, template.faces)
         boundary = check_boundary(template.boundary, check_disk(vertices, faces))
         if vertex_weights is None:
