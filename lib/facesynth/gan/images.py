@@ -156,7 +156,7 @@ class Images:
                 continue
             digest.update(f"{tuple(array.shape)} {array.dtype.str}\n".encode())
             for block in _blocks(array):
-                digest.update(block.reshape(-1).view(np.uint8))
+                digest.update(block.reshape(-1).view(np.uint8).data)
         return digest.hexdigest()
 
     def hold(self, device: torch.device) -> None:
@@ -245,7 +245,7 @@ def _check_values(pixels: NDArray[Any]) -> None:
     if pixels.dtype == np.uint8:
         return
     low, high = float(pixels.min()), float(pixels.max())  # NaN if a pixel is
-    if -LARGEST_VALUE <= low and high <= LARGEST_VALUE:
+    if low >= -LARGEST_VALUE and high <= LARGEST_VALUE:
         return
     bad = [k for k, image in enumerate(pixels) if not np.isfinite(image).all()]
     if bad:

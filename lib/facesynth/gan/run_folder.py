@@ -164,7 +164,9 @@ class RunFolder:
                 "known: train into another folder, or delete this one"
             ) from error
         changed = [
-            f"{k} {before.get(k)!r}, now {v!r}" for k, v in _size(data).items() if v != before.get(k)
+            f"{k} {before.get(k)!r}, now {v!r}"
+            for k, v in _size(data).items()
+            if v != before.get(k)
         ]
         if not changed and data.fingerprint() != trained_on:
             changed = ["as many images of the same size, but other pixels, masks or order"]
@@ -227,8 +229,8 @@ class RunFolder:
         """
         if not self.is_finished:
             raise UnfinishedRunError(
-                f"there is no finished run in {self.path}: call train() with the same configuration "
-                "and data, which resumes an unfinished one"
+                f"there is no finished run in {self.path}: call train() with the same "
+                "configuration and data, which resumes an unfinished one"
             )
         return load_generator(self.path / GENERATOR)
 
@@ -289,7 +291,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _damaged(path: Path, why: str) -> str:
     return (
-        f"{path} is damaged: {why}; restore it from a copy, or delete it to start from the beginning"
+        f"{path} is damaged: {why}; restore it from a copy, or delete it to start again from the "
+        "beginning"
     )
 
 
