@@ -75,15 +75,26 @@ def _add_dataset(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument(
         "--unit", choices=UNITS, default="mm", help="of the scans' numbers (default: mm)"
     )
+    command.add_argument(
+        "--template",
+        type=Path,
+        help="what is aligned with the scans: an .obj or .ply mesh in mm with its table of "
+        "landmarks, a .csv file of the same name, or an .npz file (default: the project's own)",
+    )
     command.set_defaults(run=_dataset)
 
 
 def _dataset(options: argparse.Namespace) -> int:
     from facesynth.dataset import contact_sheet, dataset
+    from facesynth.template import Template, standard
 
+    template = standard() if options.template is None else Template.load(options.template)
+    for name, rim in template.filled.items():
+        print(f"{options.template}: the hole at {name}, of {len(rim)} vertices, is filled")
     made = dataset.build(
         options.folder,
         options.out,
+        template=template,
         resolution=options.resolution,
         n_jobs=options.jobs,
         unit=options.unit,

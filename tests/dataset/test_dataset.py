@@ -16,14 +16,20 @@ import filelock
 import joblib
 import numpy as np
 import pytest
+from another_face import write
 from PIL import Image
+from scipy.spatial import cKDTree
 
+from facesynth.alignment.deformation import similarity
+from facesynth.alignment.registration import nonrigid
 from facesynth.command import main
 from facesynth.dataset import aligned_scan, contact_sheet, dataset
 from facesynth.files.atomic import WriteError
+from facesynth.mapping import UniversalMapping
 from facesynth.people import real_data
 from facesynth.population import sample
-from facesynth.template import standard
+from facesynth.scans.scanned_surface import ScannedSurface
+from facesynth.template import Template, standard
 from facesynth.virtual_scanner import Scanner, scan
 
 R = 64
@@ -124,6 +130,43 @@ def test_a_dask_cluster_makes_the_same_bytes(scans, whole, tmp_path):
     ):  # fmt: skip
         made = build(scans, tmp_path / "out", n_jobs=-1)
     assert content(made.folder) == content(whole.folder)
+
+
+def test_scans_are_aligned_with_anybodys_template(scans, virtual, tmp_path, capsys):
+    path, out = write(tmp_path), tmp_path / "out"
+    command = ["dataset", str(scans), "--out", str(out), "--resolution", str(R), "--jobs", "1"]
+    assert main([*command, "--template", str(path)]) == 0
+    assert "the hole at mouth" in capsys.readouterr().out
+    made = dataset.load(out)
+    face = Template.load(path)
+    assert made.template.digest == face.digest
+    assert made.names == ("a/first", "a/second", "third")
+    assert made.geometry.shape == (3, *face.vertices.shape)
+    assert made.valid.mean() > 0.4
+    ours = UniversalMapping(standard(), 512)
+    at = ours.to_image(standard().vertices[:, :3]).reshape(-1, 3)
+    nearest = cKDTree(at).query(face.vertices)[1]
+    for row, name in zip(made.geometry, made.names, strict=True):
+        # The template is a remeshing of ours: each of its vertices has a place on the true face.
+        truth = virtual[name].truth.vertices
+        true = ours.to_image(truth).reshape(-1, 3)[nearest]
+        move = similarity(row.astype(float), true)
+        off = np.linalg.norm(move.apply(row) - true, axis=1)
+        assert np.median(off) < 7  # mm, within the surface too: it knows nothing of faces
+    surface = ScannedSurface(virtual["a/first"])
+    aligned = nonrigid(surface, virtual["a/first"].truth.landmarks, face)
+    places = surface.nearest(aligned)
+    gap = np.linalg.norm(surface.points(places) - aligned, axis=1)[~surface.on_border(places)]
+    assert np.median(gap) < 0.2  # mm
+    with pytest.raises(
+        dataset.DatasetError, match=r"was made with template .*, and now it would be"
+    ):
+        build(scans, out)
+    standard().save(out / "template.npz")
+    with pytest.raises(dataset.DatasetError, match="is not the template that this data set was"):
+        dataset.load(out)
+    assert main([*command, "--template", str(tmp_path / "no.obj")]) == 1
+    assert "no.obj" in capsys.readouterr().err
 
 
 def test_a_killed_run_goes_on_and_makes_the_same_bytes(scans, whole, tmp_path):
