@@ -162,7 +162,7 @@ CLAIMS = (
     ),
     Claim(
         name="masks-share",
-        source="Sections 5.4 and 11",
+        source="Sections 5.1 and 11",
         says="Masks save a fifth of the data.",
         rule="None: the share of corrupted scans is a setting of our virtual scanner.",
         paper="4,963 scans reduced to 3,679: 26 %, stated as 25 % once and as 20 % twice",
