@@ -609,6 +609,9 @@ def test_the_default_leaves_out_the_regions_that_a_template_lacks():
     empty = {**some, "left_eye": np.zeros(len(DISK.vertices))}
     assert np.array_equal(um.region_weights(changed(regions=empty)), expected)
     assert np.array_equal(um.region_weights(changed(regions={})), np.ones(len(DISK.vertices)))
+    # Without a fade the membership counts, however faint
+    faint = um.region_weights(changed(regions={"mouth": 0.4 * DISK.regions["mouth"]}))
+    assert np.allclose(faint, um.REGION_WEIGHTS["mouth"][0] ** (0.4 * DISK.regions["mouth"]))
     assert np.array_equal(um.region_weights(DISK), um.region_weights(DISK, um.REGION_WEIGHTS))
 
 

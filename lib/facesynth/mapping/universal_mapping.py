@@ -59,14 +59,13 @@ REGION_WEIGHTS: Mapping[str, tuple[float, float]] = {
 # trip (a tenth of this halves it) against the noise of a generated image that reaches the vertices.
 _SMOOTHNESS = 0.05
 
-
 # How far each side of the square is bowed for a mesh with dividing edges, in widths of the square:
 # the middle of a side stays on the square, its ends move in by this much. The more, the larger are
 # the triangles that dividing edges cut off, and the less of the square is covered.
 BOW = 0.02
 
-# What lies on a side of the square: a vertex meant for a corner may miss it by rounding, and the
-# triangles of an edge from there along the side would be as thin as the rounding is.
+# How close to a side of the square a vertex counts as on it. One meant for a corner may miss it by
+# rounding, and a dividing edge from there would cut off triangles no thicker than that.
 _ON_SIDE = 1e-9
 
 
@@ -294,9 +293,10 @@ def region_weights(
     """
     if weights is None:
         weights = {
-            name: weight
-            for name, weight in REGION_WEIGHTS.items()
-            if name in template.regions and np.any(np.asarray(template.regions[name]) > 0.5)
+            name: (magnification, fade)
+            for name, (magnification, fade) in REGION_WEIGHTS.items()
+            if name in template.regions
+            and (fade == 0 or np.any(np.asarray(template.regions[name]) > 0.5))
         }
     unknown = sorted(set(weights) - set(template.regions))
     if unknown:
