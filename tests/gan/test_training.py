@@ -218,16 +218,16 @@ def test_json_gives_the_configuration_back():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"loss": "hinge"}, "unknown loss 'hinge'; there are wgan-gp, non-saturating, relativ"),
-        ({"masks": "some"}, "unknown masks 'some'; there are none, paired, independent"),
-        ({"precision": "16-true"}, "unknown precision '16-true'; there are 32-true, bf16-mixed"),
-        ({"resolution": 12}, "power of two from 4, not 12"),
-        ({"resolution": 2}, "power of two from 4, not 2"),
-        ({"first_resolution": 16}, r"first_resolution 16 is none of \[4, 8\]"),
-        ({"first_resolution": 5}, "first_resolution 5"),
-        ({"channels": 0}, "channels must be more than 0, not 0"),
-        ({"latent": 0}, "latent must be more than 0"),
-        ({"capacity": -1}, "capacity must be more than 0, not -1"),
+        ({"loss": "hinge"}, "unknown loss 'hinge'; choose from wgan-gp, non-saturating"),
+        ({"masks": "some"}, "unknown masks 'some'; choose from none, paired, indep"),
+        ({"precision": "16-true"}, "unknown precision '16-true'; choose from 32-true, bf16-mixed"),
+        ({"resolution": 12}, "power of two and at least 4, got 12"),
+        ({"resolution": 2}, "power of two and at least 4, got 2"),
+        ({"first_resolution": 16}, r"first_resolution must be one of \[4, 8\], got 16"),
+        ({"first_resolution": 5}, "first_resolution must be .* got 5"),
+        ({"channels": 0}, "channels must be greater than 0, got 0"),
+        ({"latent": 0}, "latent must be greater than 0"),
+        ({"capacity": -1}, "capacity must be greater than 0, got -1"),
         ({"max_channels": 0}, "max_channels must be"),
         ({"penalty_every": 0}, "penalty_every must be"),
         ({"last_images": 0}, "last_images must be"),
@@ -237,21 +237,21 @@ def test_json_gives_the_configuration_back():
         ({"checkpoint_images": 0}, "checkpoint_images must be"),
         ({"sample_images": 0}, "sample_images"),
         ({"log_images": 0}, "log_images"),
-        ({"fade_images": -1}, "fade_images"),
+        ({"fade_images": -1}, "fade_images must be at least 0, got -1"),
         ({"stable_images": -1}, "stable_images"),
         ({"penalty": -1.0}, "penalty"),
         ({"seed": -1}, "seed"),
         ({"batch": {8: 0}}, "batch"),
         ({"batch": {8: -4}}, "batch"),
-        ({"batch": {8: 5}}, "the batch at 4 x 4 is 5, not a multiple of the group of 2"),
-        ({"batch": {4: 4}}, "batch says nothing about 8 x 8"),
-        ({"batch": {}}, "batch says nothing about 4 x 4"),
-        ({"mirrored": ((0, 3),)}, r"mirrored names \[0, 3\], not channels of 3, once"),
-        ({"mirrored": ((0, 1), (1,))}, r"mirrored names \[0, 1, 1\], not channels"),
-        ({"negated": (-1,)}, r"negated names \(-1,\), not channels of 3"),
-        ({"mirrored": ((0,), (1, 2)), "masks": "paired"}, "mirrored as a whole, or not at all"),
-        ({"masked_channels": 4}, "cannot hide 4 of 3 channels"),
-        ({"masked_channels": 0}, "cannot hide 0 of 3"),
+        ({"batch": {8: 5}}, "the batch at 4 x 4 must be a multiple of group = 2, got 5"),
+        ({"batch": {4: 4}}, "batch must have an entry for 8 x 8 pixels or more"),
+        ({"batch": {}}, "batch must have an entry for 4 x 4"),
+        ({"mirrored": ((0, 3),)}, r"mirrored must name channels from 0 to 2, .* got \[0, 3\]"),
+        ({"mirrored": ((0, 1), (1,))}, r"each at most once, got \[0, 1, 1\]"),
+        ({"negated": (-1,)}, r"negated must name channels from 0 to 2, .* got \[-1\]"),
+        ({"mirrored": ((0,), (1, 2)), "masks": "paired"}, "one group of all 3 channels, or empty"),
+        ({"masked_channels": 4}, "masked_channels must be from 1 to 3, .* got 4"),
+        ({"masked_channels": 0}, "masked_channels must be .* got 0"),
     ],
 )
 def test_a_setting_that_no_run_can_have_is_named(setting, message):
@@ -266,7 +266,7 @@ def test_a_setting_that_no_run_can_have_is_named(setting, message):
     + [TINY.to_json().replace("relativistic", "hinge")],
 )
 def test_what_is_no_configuration_is_named(text):
-    with pytest.raises(ConfigError, match="not the configuration of a run"):
+    with pytest.raises(ConfigError, match="not a valid configuration of a run"):
         Config.from_json(text)
 
 
@@ -276,8 +276,12 @@ def test_what_is_no_configuration_is_named(text):
         ({"resolution": 16, "batch": {16: 4}}, faces(), "resolution is 16 .* but 8 in the images"),
         ({"channels": 6}, faces(), "channels is 6 in the configuration, but 3 in the images"),
         ({}, faces(channels=1), "channels is 3 in the configuration, but 1 in the images"),
-        ({"masks": "paired"}, faces(masks=False), "masks are 'paired' .* but there are none"),
-        ({"masks": "independent"}, faces(masks=False), "masks are 'independent'"),
+        (
+            {"masks": "paired"},
+            faces(masks=False),
+            "masks is 'paired' .* but the images have no masks: add",
+        ),
+        ({"masks": "independent"}, faces(masks=False), "masks is 'independent'"),
     ],
 )
 def test_a_configuration_that_does_not_fit_the_data_is_named(setting, data, message, tmp_path):
@@ -611,7 +615,9 @@ def test_two_processes_train_as_one(tmp_path):
 def test_a_batch_that_processes_cannot_share_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("WORLD_SIZE", "3")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
-    with pytest.raises(ConfigError, match="a batch of 4 cannot be shared by 3 processes"):
+    with pytest.raises(
+        ConfigError, match=r"a batch of 4 cannot be split among 3 processes .* multiple of 6"
+    ):
         run(TINY, faces(), tmp_path)
 
 

@@ -1,6 +1,6 @@
 """The building blocks of progressive GANs (Section 4; Karras et al. 2017).
 
-Feature maps are (b, c, h, w). Everything runs fastest in PyTorch's channels-last layout.
+Feature maps are (b, c, h, w). All layers are fastest in PyTorch's channels-last memory format.
 """
 
 import math
@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-GAIN_OF_RECTIFIER = math.sqrt(2)  # He et al. 2015: keeps the variance through a leaky rectifier
+GAIN_OF_RECTIFIER = math.sqrt(2)  # He et al. 2015: preserves the variance through a leaky ReLU
 
 
 class EqualizedLinear(nn.Module):
     """A dense layer (b, n_in) -> (b, n_out) with an equalised learning rate.
 
-    Weights are drawn from N(0, 1) and scaled by `gain / sqrt(fan_in)` whenever they are used, so
-    that an optimiser that normalises gradients moves all layers at one relative speed.
+    Weights are drawn from N(0, 1) and scaled by `gain / sqrt(fan_in)` in each forward pass, so that
+    an optimiser that normalises gradients updates all layers at the same relative rate.
     """
 
     def __init__(self, n_in: int, n_out: int, gain: float = GAIN_OF_RECTIFIER) -> None:
@@ -34,7 +34,7 @@ class EqualizedLinear(nn.Module):
 class EqualizedConv(nn.Module):
     """A convolution (b, n_in, h, w) -> (b, n_out, h, w) with an equalised learning rate.
 
-    The base of `UpConv` and `DownConv`, whose kernels are of side 3, too.
+    The base class of `UpConv` and `DownConv`, whose kernels have side 3, too.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class EqualizedConv(nn.Module):
 class UpConv(EqualizedConv):
     """Doubles the side by nearest neighbours, then convolves; both in one transposed convolution.
 
-    Of the nine products of a 3 x 3 kernel, those that meet copies of one pixel are summed first:
-    4 products a pixel are left of 9.
+    Weights of the 3 x 3 kernel that multiply copies of one pixel are summed first, which leaves 4
+    of 9 multiplications per pixel.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class UpConv(EqualizedConv):
 
 
 class DownConv(EqualizedConv):
-    """Convolves, then halves the side by averages of 2 x 2; both in one strided convolution."""
+    """Convolves, then halves the side by 2 x 2 means; both in one strided convolution."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, n_in, h, w) to (b, n_out, h / 2, w / 2)."""
@@ -82,11 +82,11 @@ def convolve(
     padding: int = 0,
     transposed: bool = False,
 ) -> Tensor:
-    """`F.conv2d` or `F.conv_transpose2d` that can be differentiated twice at the speed of once.
+    """`F.conv2d` or `F.conv_transpose2d` with fast second derivatives.
 
-    A gradient penalty asks for second derivatives. For those by the weights, PyTorch's own
-    convolutions convolve with kernels as large as the image, which accelerators are slow at; these
-    are the ordinary derivatives by the weights.
+    A gradient penalty needs second derivatives. For those with respect to the weights, PyTorch's
+    own convolutions convolve with kernels as large as the image, which is slow on accelerators;
+    here they are computed like the first derivatives with respect to the weights.
     """
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
@@ -122,7 +122,7 @@ class _Convolution(torch.autograd.Function):
 
 
 class _ByKernel(torch.autograd.Function):
-    """The derivative of <g, x * k> by k, linear in g and x."""
+    """The derivative of <g, x * k> with respect to k, linear in g and x."""
 
     @staticmethod
     def forward(
@@ -154,21 +154,21 @@ def spread(kernel: Tensor) -> Tensor:
 
 def pixel_norm(x: Tensor) -> Tensor:
     """Divide (b, c, ...) by its root mean square over the channels."""
-    # Channels are summed where they lie in memory, last: 3 times faster than along axis 1.
+    # Channels are last in memory; to sum over the last axis is 3 times faster than over axis 1.
     last = x.movedim(1, -1)
     return (last * torch.rsqrt(last.square().mean(-1, keepdim=True) + 1e-8)).movedim(-1, 1)
 
 
 def minibatch_deviation(x: Tensor, group: int = 4) -> Tensor:
-    """Append one channel that tells how much the samples of a group differ.
+    """Append one channel with the standard deviation over the samples of a group.
 
     Parameters
     ----------
     x : (b, c, h, w)
         Feature maps.
     group : int
-        Samples in a group. Neighbours along the batch form a group, so that a batch that is spread
-        over several processes has the same groups as in one.
+        Samples in a group. Consecutive samples form a group, so that a batch that is split among
+        processes has the same groups as in one process.
 
     Returns
     -------
@@ -179,11 +179,11 @@ def minibatch_deviation(x: Tensor, group: int = 4) -> Tensor:
     Raises
     ------
     ValueError
-        If the batch is not a whole number of groups.
+        If the batch is not a multiple of the group.
     """
     b, _, h, w = x.shape
     if b % group:
-        raise ValueError(f"a batch of {b} is not a whole number of groups of {group}")
+        raise ValueError(f"the batch must be a multiple of the group of {group}, got {b}")
     grouped = x.float().unflatten(0, (-1, group))  # (b / group, group, c, h, w)
     deviation = (grouped.var(1, correction=0) + 1e-8).sqrt().mean((1, 2, 3))  # (b / group,)
     channel = deviation.repeat_interleave(group).to(x.dtype)
@@ -196,15 +196,15 @@ def upsample(x: Tensor) -> Tensor:
 
 
 def downsample(x: Tensor) -> Tensor:
-    """Halve the side of (b, c, h, w) by averages of 2 x 2."""
+    """Halve the side of (b, c, h, w) by 2 x 2 means."""
     return F.avg_pool2d(x, 2)
 
 
 def fades(alpha: float | Tensor) -> bool:
-    """Whether a level fades in; a tensor, whose value may be known to a GPU alone, says so."""
+    """Whether a level fades in. A tensor, which is not read back from a GPU, counts as a fade."""
     return isinstance(alpha, Tensor) or alpha < 1
 
 
 def fade(old: Tensor, new: Tensor, alpha: float | Tensor) -> Tensor:
-    """Blend in a new level: exactly `old` at alpha 0 and exactly `new` at alpha 1."""
+    """Blend two levels: exactly `old` at alpha 0 and exactly `new` at alpha 1."""
     return (1 - alpha) * old + alpha * new

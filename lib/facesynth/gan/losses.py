@@ -1,13 +1,13 @@
-"""The adversarial losses: Eq. 3 and the members of its family that train well.
+"""Adversarial losses: Eq. 3 and related losses that train more stably.
 
 With C(x) the discriminator's score before the sigmoid, D = sigmoid(C), Eq. 3 is
 
     min_G max_D  E[log D(x)] + E[log(1 - D(G(z)))].                                          (3)
 
-Each loss below is a pair of functions. The discriminator's takes the two critics (images to
-scores, with what masks there are), real and fake images (b, c, r, r), the penalty's weight, or 0
-to leave it out, and a vector (b,) of uniform random numbers. The generator's takes the critics and
-images.
+Each loss below is a pair of functions. The discriminator's takes the critics of real and of fake
+images (functions from images to scores, which apply the masks if there are any), real and fake
+images (b, c, r, r), the weight of the penalty (0: none), and a vector (b,) of uniform random
+numbers. The generator's takes the critics and the images.
 """
 
 from collections.abc import Callable
@@ -21,23 +21,23 @@ Critic = Callable[[Tensor], Tensor]
 
 
 class Terms(NamedTuple):
-    """What the discriminator minimises, in two parts that are added."""
+    """The two terms whose sum the discriminator minimises."""
 
     adversarial: Tensor
     penalty: Tensor
 
 
 class Loss(NamedTuple):
-    """The two sides of one game."""
+    """The losses of discriminator and generator."""
 
     discriminator: Callable[[Critic, Critic, Tensor, Tensor, float, Tensor], Terms]
     generator: Callable[[Critic, Critic, Tensor, Tensor], Tensor]
 
 
 def squared_gradient(critic: Critic, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return scores (b,) and the squared norm (b,) of each score's gradient by its image.
+    """Return scores (b,) and the squared norm (b,) of each score's gradient.
 
-    The gradient is by the image before it is masked: pixels that a mask hides do not count.
+    The gradient is with respect to the image before it is masked: hidden pixels do not contribute.
     """
     images = images.detach().requires_grad_()
     scores = critic(images)
@@ -55,7 +55,7 @@ def _wasserstein_discriminator(
     real_critic: Critic, fake_critic: Critic, real: Tensor, fake: Tensor, weight: float, u: Tensor
 ) -> Terms:
     scores = real_critic(real)
-    # Karras et al. 2017: the scores of real images are kept from drifting away.
+    # Karras et al. 2017: keeps the scores of real images from drifting.
     adversarial = (fake_critic(fake.detach()) - scores).mean() + 0.001 * scores.square().mean()
     if not weight:
         return Terms(adversarial, adversarial.new_zeros(()))
@@ -80,7 +80,7 @@ def _saturating_discriminator(
 def _nonsaturating_generator(
     _r: Critic, fake_critic: Critic, _real: Tensor, fake: Tensor
 ) -> Tensor:
-    # Eq. 3 asks for log(1 - D) to be minimised, which has no slope where D is sure of itself.
+    # Eq. 3 minimises log(1 - D), whose gradient vanishes where D is confident.
     return softplus(-fake_critic(fake)).mean()
 
 
@@ -102,7 +102,7 @@ def _relativistic_generator(
 
 
 LOSSES = {
-    # The paper's, by its reference Karras et al. (2017); penalty of Gulrajani et al. (2017).
+    # The paper's, as in its reference Karras et al. (2017); penalty of Gulrajani et al. (2017).
     "wgan-gp": Loss(_wasserstein_discriminator, _wasserstein_generator),
     # Goodfellow et al. (2014), penalty of Mescheder et al. (2018).
     "non-saturating": Loss(_saturating_discriminator, _nonsaturating_generator),

@@ -1,4 +1,4 @@
-"""What training runs on: devices, processes, precision, and what to tell of them."""
+"""Hardware that training runs on: devices, processes, precision, and their description."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ Precision = Literal["32-true", "bf16-mixed"]
 
 
 def start(config: Config) -> "Fabric":
-    """One device, or those of the processes that `torchrun` started."""
+    """Start Fabric on one device, or on those of the processes that `torchrun` started."""
     from lightning_fabric import Fabric
 
     local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
@@ -29,8 +29,8 @@ def start(config: Config) -> "Fabric":
     for batch in {config.batch_at(resolution) for resolution in levels(config.resolution)}:
         if batch % (world * config.group):
             raise ConfigError(
-                f"a batch of {batch} cannot be shared by {world} processes in groups of "
-                f"{config.group}"
+                f"a batch of {batch} cannot be split among {world} processes in groups of "
+                f"{config.group}: it must be a multiple of {world * config.group}"
             )
     fabric = Fabric(
         accelerator="auto",
@@ -47,7 +47,7 @@ def start(config: Config) -> "Fabric":
 def fastest_precision() -> str:
     """Return "bf16-mixed" where convolutions are faster in bfloat16, elsewhere "32-true".
 
-    Processors are timed: some have the instructions and are slower with them.
+    CPUs are timed: some support bfloat16, but are slower with it.
     """
     if torch.cuda.is_available():
         pays = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -57,7 +57,7 @@ def fastest_precision() -> str:
 
 
 def _seconds_to_convolve(dtype: torch.dtype) -> float:
-    """Time of one convolution such as the networks are made of, the shortest of a few."""
+    """Time of a convolution of a size typical of the networks, the shortest of several."""
     images, weights = torch.ones(8, 64, 32, 32, dtype=dtype), torch.ones(64, 64, 3, 3, dtype=dtype)
     images = images.to(memory_format=torch.channels_last)
     times = []
@@ -69,7 +69,7 @@ def _seconds_to_convolve(dtype: torch.dtype) -> float:
 
 
 def made_by(fabric: "Fabric") -> dict[str, str]:
-    """Return what a run's numbers depend on, beside its configuration."""
+    """Return what a run's results depend on besides its configuration and data."""
     machine = f"{_processor()}, {os.cpu_count()} cores"
     if fabric.device.type == "cuda":
         machine = f"{fabric.world_size} x {torch.cuda.get_device_name(fabric.device)}"
@@ -81,7 +81,7 @@ def made_by(fabric: "Fabric") -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Name of the processor, as Linux tells it."""
+    """Name of the CPU, from Linux's /proc/cpuinfo if there is one."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]

@@ -1,9 +1,9 @@
-"""Learning from images of which parts are damaged (Section 6).
+"""Learning from partly damaged images (Section 6).
 
-Each training image comes with a mask of its valid pixels. Images are multiplied by their masks,
-and the masks are appended as one more channel, for a batch of real images and for the generator's
-alike: the masks tell the discriminator nothing about which is which, and the generator, which does
-not see them, has to make whole images (Figure 5).
+Each training image comes with a mask of its valid pixels. Real and generated images are multiplied
+by the same masks, which are appended as one more channel. So the masks do not help the
+discriminator to tell real images from generated ones, and the generator, which does not see them,
+has to produce complete images (Figure 5).
 """
 
 import torch
@@ -11,21 +11,21 @@ from torch import Tensor
 
 
 def apply_mask(images: Tensor, masks: Tensor, hidden: int | None = None) -> Tensor:
-    """Hide what is invalid and tell where.
+    """Set invalid pixels to zero, and append the masks as a channel.
 
     Parameters
     ----------
     images : (n, c, R, R)
-        Of one level of the growth, real or fake.
+        Real or generated, of one level of the growth.
     masks : (n, 1, R, R)
         1 where a pixel is valid, 0 where it is to be ignored.
     hidden : int, optional
-        The first so many channels are masked; by default, all.
+        How many channels are masked, from the first on; by default, all.
 
     Returns
     -------
     (n, c + 1, R, R)
-        Images with zeros where they are invalid, and the masks as the last channel.
+        Images that are zero where they are invalid; the masks are the last channel.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def apply_mask(images: Tensor, masks: Tensor, hidden: int | None = None) -> Tens
 
 
 def hide(images: Tensor, masks: Tensor, hidden: int | None = None) -> Tensor:
-    """Put zeros where images (n, c, R, R) are invalid, in the first `hidden` channels or in all."""
+    """Set invalid pixels of (n, c, R, R) to zero, in the first `hidden` channels or in all."""
     if hidden is None or hidden == images.shape[1]:
         return images * masks
     return torch.cat([images[:, :hidden] * masks, images[:, hidden:]], dim=1)

@@ -1,7 +1,7 @@
 """Generator and discriminator that grow from 4 x 4 pixels, level by level (Section 4).
 
-Both hold the layers of all levels from the start; `resolution` says how many take part. While a
-level is new, its output fades in: alpha runs from 0 (the level below alone) to 1.
+Both have the layers of all levels from the start; `resolution` selects those that are used. The
+output of a new level fades in: its weight alpha rises from 0 (only the level below) to 1.
 """
 
 import torch
@@ -25,30 +25,32 @@ SMALLEST = 4
 
 
 def levels(resolution: int) -> list[int]:
-    """Return 4, 8, ... `resolution`. Raises `ValueError` if it is not a power of two from 4."""
+    """Return 4, 8, ... `resolution`. Raises `ValueError` if it is no power of two, or below 4."""
     if resolution < SMALLEST or resolution & (resolution - 1):
-        raise ValueError(f"a resolution must be a power of two from {SMALLEST}, not {resolution}")
+        raise ValueError(
+            f"a resolution must be a power of two and at least {SMALLEST}, got {resolution}"
+        )
     return [2**k for k in range(2, resolution.bit_length())]
 
 
 def width(resolution: int, capacity: int, max_channels: int) -> int:
-    """Channels of the feature maps at a resolution: halved when the side doubles, but limited."""
+    """Channels of the feature maps: inverse to the resolution, at most `max_channels`."""
     return max(1, min(max_channels, capacity // resolution))
 
 
 def check_level(resolution: int, largest: int) -> None:
-    """Refuse a resolution that a network does not have."""
+    """Raise `ValueError` if a network has no level of this resolution."""
     if resolution not in levels(largest):
-        raise ValueError(f"{resolution} is none of this network's resolutions {levels(largest)}")
+        raise ValueError(f"the resolution must be one of {levels(largest)}, got {resolution}")
 
 
 def rectified(x: Tensor) -> Tensor:
-    """The leaky rectifier of all layers."""
+    """The leaky ReLU of all layers."""
     return F.leaky_relu(x, 0.2)
 
 
 class Generator(nn.Module):
-    """Latent vectors to images.
+    """Maps latent vectors to images.
 
     Parameters
     ----------
@@ -75,7 +77,7 @@ class Generator(nn.Module):
         self.resolution, self.channels, self.latent = resolution, channels, latent
         sides = levels(resolution)
         widths = [width(r, capacity, max_channels) for r in sides]
-        gain = 2**0.5 / SMALLEST  # the dense layer's fan-in stands for a convolution's
+        gain = 2**0.5 / SMALLEST  # as for the fan-in of a 4 x 4 convolution
         self.dense = EqualizedLinear(latent, widths[0] * SMALLEST**2, gain)
         self.first = EqualizedConv(widths[0], widths[0])
         self.up = nn.ModuleDict(
@@ -123,10 +125,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images to one score each, high for real ones; the generator's mirror image.
+    """Maps images to one score each, high for real ones; mirrors the generator's architecture.
 
-    Parameters are those of `Generator`; `channels` counts the mask, where there is one. `group` is
-    the number of samples whose deviation the last level sees.
+    Parameters are those of `Generator`; `channels` includes the mask, if there is one. `group` is
+    the number of samples over which the last level's minibatch standard deviation is computed.
     """
 
     def __init__(
@@ -156,7 +158,7 @@ class Discriminator(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, image: Tensor, alpha: float | Tensor = 1.0) -> Tensor:
-        """Map images (b, channels, r, r), of any side up to the largest, to scores (b,)."""
+        """Map images (b, channels, r, r), of any level, to scores (b,)."""
         resolution = image.shape[-1]
         check_level(resolution, self.resolution)
         image = image.contiguous(memory_format=torch.channels_last)

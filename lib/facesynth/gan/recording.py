@@ -1,6 +1,6 @@
-"""Training steps that a GPU repeats from a recording, without waiting for Python (CUDA graphs).
+"""Training steps that a GPU replays from CUDA graphs, without waiting for Python.
 
-Small networks are made of kernels that take less time than PyTorch takes to launch them.
+The kernels of small networks take less time than PyTorch takes to launch them.
 """
 
 from collections import Counter
@@ -13,13 +13,14 @@ WARM_UP = 3  # steps before a recording, in which libraries choose their algorit
 
 
 class Recorder:
-    """Runs a step of `(what, *inputs)`, records it, and from then on replays the recording.
+    """Runs a step of `(what, *inputs)`, records it after `WARM_UP` runs, and then replays it.
 
     Parameters
     ----------
     step : callable
-        Takes a hashable `what`, which says what kind of step it is, and tensors on the GPU; returns
-        one tensor. What else it reads and changes, such as weights, must stay where it is.
+        Takes a hashable `what`, which is the kind of step, and tensors on the GPU; returns one
+        tensor. Everything else that it reads or changes, such as weights, must keep its address in
+        memory.
     """
 
     def __init__(self, step: Callable[..., Tensor]) -> None:
@@ -27,10 +28,12 @@ class Recorder:
         self.runs: Counter[Hashable] = Counter()
         self.recordings: dict[Hashable, tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]] = {}
         self.stream = torch.cuda.Stream()
-        self.pool = torch.cuda.graph_pool_handle()  # of memory: recordings are replayed in turn
+        self.pool = (
+            torch.cuda.graph_pool_handle()
+        )  # shared memory: recordings are replayed one by one
 
     def __call__(self, what: Hashable, inputs: Sequence[Tensor]) -> Tensor:
-        """Run a step; the shapes of the inputs belong to what it is."""
+        """Run or replay a step; other shapes of the inputs make another recording."""
         key = (what, *(tuple(x.shape) for x in inputs))
         if key not in self.recordings:
             self.runs[key] += 1

@@ -290,10 +290,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _damaged(path: Path, why: str) -> str:
-    return (
-        f"{path} is damaged: {why}; restore it from a copy, or delete it to start again from the "
-        "beginning"
-    )
+    return f"{path} is damaged: {why}; restore it from a copy, or delete it and train again"
 
 
 def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

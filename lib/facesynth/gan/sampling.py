@@ -7,14 +7,17 @@ from torch import Tensor
 
 from .networks import Generator
 
-N_MEAN = 1000  # latent vectors, whose mean a truncation is towards
-AT_A_TIME = 2**17  # pixels of images that are made at a time: more would wait for memory
+N_MEAN = 1000  # latent vectors that the mean for truncation is computed from
+AT_A_TIME = 2**17  # pixels of a batch of images: larger batches are slower, limited by memory
 
 
 def sample(
     generator: Generator, n: int, seed: int, batch: int | None = None
 ) -> NDArray[np.float32]:
-    """Draw images (n, R, R, c), nominally in [-1, 1], `batch` at a time, by default `AT_A_TIME`."""
+    """Draw images (n, R, R, c), nominally in [-1, 1].
+
+    They are generated in batches of `batch`, by default of `AT_A_TIME` pixels.
+    """
     z = latents(generator, n, seed)
     parts = z.split(batch or max(1, AT_A_TIME // generator.resolution**2))
     return np.concatenate([generate(generator, part) for part in parts])
@@ -28,7 +31,7 @@ def latents(generator: Generator, n: int, seed: int) -> Tensor:
 def generate(generator: Generator, z: Tensor, truncation: float = 1.0) -> NDArray[np.float32]:
     """Return the images (n, R, R, c), nominally in [-1, 1], of latent vectors (n, latent).
 
-    A truncation below 1 brings the first feature maps closer to their mean, and 0 onto it.
+    A truncation below 1 moves the first feature maps towards their mean; 0 gives the mean.
     """
     device = next(generator.parameters()).device
     with torch.no_grad():
@@ -41,5 +44,5 @@ def generate(generator: Generator, z: Tensor, truncation: float = 1.0) -> NDArra
 
 
 def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Turn images in [-1, 1] into eight bits, rounded; what is outside is clipped."""
+    """Convert images in [-1, 1] to uint8, rounded; values outside are clipped."""
     return (np.clip(images, -1, 1) * 127.5 + 128).astype(np.uint8)

@@ -49,7 +49,7 @@ def train(config: Config, data: Images, out: Path, *, progress: bool = True) -> 
     Raises
     ------
     ConfigError
-        If the configuration does not fit the data.
+        If the configuration does not match the data.
     OtherRunError
         If `out` has a run of another configuration.
     OtherDataError
@@ -121,7 +121,7 @@ class _Training:
         self.optimizers = {
             name: torch.optim.Adam(
                 network.parameters(),
-                # Recorded steps find what changes from step to step in the GPU's memory.
+                # Recorded steps read values that change from step to step from the GPU's memory.
                 lr=torch.tensor(rate, device=fabric.device) if on_gpu else rate,
                 betas=config.betas,
                 fused=True,
@@ -139,11 +139,11 @@ class _Training:
         self.steps = 0
         self.seconds = 0.0  # of training, over all sessions
         self.sums = torch.zeros(len(TERMS), device=fabric.device)  # since the last line of the log
-        self.summed = 0
+        self.summed = 0  # steps
 
     def run(self, progress: bool) -> None:
         """Train to the end."""
-        # Imported here, as Lightning is: whoever only samples waits seconds less.
+        # Imported here, as Lightning is: this saves seconds if one only samples.
         from torch.utils.tensorboard import SummaryWriter
 
         config, folder, first = self.config, self.folder, self.fabric.is_global_zero
@@ -187,11 +187,11 @@ class _Training:
             save_generator(self.average, config, folder.path / GENERATOR)
 
     def _due(self, every: int, before: int) -> bool:
-        """Whether something that is done every so many images is to be done after this step."""
+        """Whether an action with an interval of `every` images is due after this step."""
         return self.shown >= self.config.images or before // every != self.shown // every
 
     def _row(self, stage: Stage) -> dict[str, float]:
-        """Return a line of the log, and begin to sum up for the next."""
+        """Return a line of the log, and reset the sums for the next."""
         means = dict(zip(TERMS, (self.sums / self.summed).tolist(), strict=True))
         self.sums.zero_()
         self.summed = 0
@@ -229,7 +229,7 @@ class _Training:
         latents: Tensor,
         u: Tensor,
     ) -> Tensor:
-        """One step of both networks: all that a GPU repeats."""
+        """One step of both networks: the part that a GPU replays from recordings."""
         config, generator, discriminator = self.config, self.generator, self.discriminator
         weight = config.penalty * config.penalty_every if penalised else 0.0
         critics = self._critics(alpha, masks, others)
@@ -247,7 +247,7 @@ class _Training:
         return self._mean(torch.stack([terms.adversarial, terms.penalty, g_loss]).detach())
 
     def _follow(self, name: str, loss: Tensor, network: nn.Module) -> None:
-        """One step of the optimiser along the gradient, averaged over the processes."""
+        """One step of the optimiser by the gradient, averaged over the processes."""
         optimizer = self.optimizers[name]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -268,7 +268,7 @@ class _Training:
     def _critics(
         self, alpha: float | Tensor, masks: Tensor, others: Tensor
     ) -> tuple[Critic, Critic]:
-        """What scores real and fake images, after what their masks hide has been taken out."""
+        """Return functions that mask and score real and fake images."""
         hidden = self.config.masked_channels
 
         def real(images: Tensor) -> Tensor:
@@ -286,7 +286,7 @@ class _Training:
         return real, fake
 
     def _real(self, stage: Stage) -> tuple[Tensor, Tensor, Tensor]:
-        """Return this process's share: images, their masks, and masks of other images."""
+        """Return this process's part of a batch: images, masks, and masks of other images."""
         config, device = self.config, self.fabric.device
         index = self._share(_order(config.seed, len(self.data), self.shown, stage.batch))
         images, masks = self.data.batch(index, stage.resolution, stage.alpha, device)
@@ -295,8 +295,8 @@ class _Training:
             other = self._share(_order(config.seed + 1, len(self.data), self.shown, stage.batch))
             _, others = self.data.batch(other, stage.resolution, stage.alpha, device)
         if config.mirrored:
-            turned = self._share(_turned(config, self.shown, stage.batch))
-            flip = send(torch.from_numpy(turned), device)[:, :, None, None]  # (b, c, 1, 1)
+            flipped = self._share(_flipped(config, self.shown, stage.batch))
+            flip = send(torch.from_numpy(flipped), device)[:, :, None, None]  # (b, c, 1, 1)
             images = torch.where(flip, self.signs * images.flip(3), images)
             if config.masks != "none":
                 masks = torch.where(flip[:, :1], masks.flip(3), masks)
@@ -304,7 +304,7 @@ class _Training:
         return images, masks, others
 
     def _random(self, batch: int) -> tuple[Tensor, Tensor]:
-        """Return this process's share of b latent vectors (b, latent) and of b uniform numbers."""
+        """Return this process's part of b latent vectors (b, latent) and of b uniform numbers."""
         source = _randomness(self.config.seed, 1, self.shown)
         latents = torch.randn(batch, self.config.latent, generator=source)
         u = torch.rand(batch, generator=source)
@@ -319,7 +319,7 @@ class _Training:
     def _update_average(self, batch: int) -> None:
         half_life = min(self.config.average_images, max(1, 0.05 * self.shown))
         weight = 1 - 0.5 ** (batch / half_life)
-        with torch.no_grad():  # all at once: an accelerator waits for each call
+        with torch.no_grad():  # one call for all parameters: on accelerators, each call costs
             means, values = self.average.parameters(), self.generator.parameters()
             torch._foreach_lerp_(list(means), list(values), weight)
 
@@ -331,13 +331,13 @@ class _Training:
             device = self.fabric.device
             images = self.average(self.fixed.to(device), stage.resolution, stage.alpha)
         shown = images[:, : 3 if self.config.channels >= 3 else 1]
-        shown = F.interpolate(shown, size=self.config.resolution)  # all grids of one size
+        shown = F.interpolate(shown, size=self.config.resolution)  # all grids have the same size
         path = self.folder.path / SAMPLES / f"{self.shown:09d}.png"
         path.parent.mkdir(exist_ok=True)
         save_image(shown, path, nrow=8, normalize=True, value_range=(-1, 1))
 
-    # Everything that training goes on from is in one file: what was drawn at random follows from
-    # the seed and the number of images shown.
+    # One file has everything that training resumes from: random numbers depend only on the seed
+    # and on the number of images shown.
 
     def _networks(self) -> Iterable[tuple[str, nn.Module]]:
         return (("g", self.generator), ("d", self.discriminator), ("average", self.average))
@@ -363,7 +363,7 @@ class _Training:
                 i, k = key.split(".")
                 states.setdefault(int(i), {})[k] = value
             optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
-            # The fused optimiser walks through memory: moments must lie there as weights do.
+            # The fused optimiser requires that moments have the memory format of the weights.
             for parameter, state in optimizer.state.items():
                 for k in ("exp_avg", "exp_avg_sq"):
                     state[k] = torch.empty_like(parameter.data).copy_(state[k])
@@ -373,7 +373,7 @@ class _Training:
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return what is kept under a prefix, without it."""
+    """Return the entries whose names begin with a prefix, without the prefix."""
     start = f"{prefix}."
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
@@ -391,10 +391,13 @@ def _check(config: Config, data: Images) -> None:
         if getattr(config, name) != getattr(data, name):
             raise ConfigError(
                 f"{name} is {getattr(config, name)} in the configuration, but "
-                f"{getattr(data, name)} in the images"
+                f"{getattr(data, name)} in the images: change one of them"
             )
     if config.masks != "none" and data.masks is None:
-        raise ConfigError(f"masks are {config.masks!r} in the configuration, but there are none")
+        raise ConfigError(
+            f"masks is {config.masks!r} in the configuration, but the images have no masks: add "
+            'masks to them, or set masks to "none"'
+        )
 
 
 def _randomness(seed: int, stream: int, shown: int) -> torch.Generator:
@@ -402,17 +405,17 @@ def _randomness(seed: int, stream: int, shown: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state[0]) % 2**63)
 
 
-def _turned(config: Config, shown: int, batch: int) -> NDArray[np.bool_]:
-    """Which channels of which images are mirrored (b, c)."""
+def _flipped(config: Config, shown: int, batch: int) -> NDArray[np.bool_]:
+    """Which channels of which images are flipped (b, c)."""
     coins = np.random.default_rng((config.seed, 2, shown)).random((len(config.mirrored), batch))
-    turned = np.zeros((batch, config.channels), bool)
+    flipped = np.zeros((batch, config.channels), bool)
     for coin, channels in zip(coins, config.mirrored, strict=True):
-        turned[:, list(channels)] = coin[:, None] < 0.5
-    return turned
+        flipped[:, list(channels)] = coin[:, None] < 0.5
+    return flipped
 
 
 def _order(seed: int, n: int, shown: int, batch: int) -> NDArray[np.intp]:
-    """Images number `shown` and following of an endless shuffled deck."""
+    """Return the images that follow after `shown`; each epoch is shuffled anew."""
     places = np.arange(shown, shown + batch)
     return np.array([_deck(seed, n, int(p) // n)[p % n] for p in places])
 
