@@ -1,5 +1,7 @@
 """Training images at every level of the growth, and that nothing hidden is ever seen."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -228,6 +230,7 @@ def test_masks_that_do_not_match_are_named(shape):
     [
         (np.zeros((3, 8, 8), np.uint8), ImageSizeError, r"\(n, R, R, c\), got \(3, 8, 8\)"),
         (np.zeros((0, 8, 8, 3), np.uint8), NoImagesError, "no images"),
+        (np.zeros((2, 8, 8, 0), np.uint8), ImagesError, "at least 1 channel, got 0"),
         (np.zeros((2, 8, 4, 3), np.uint8), ImageSizeError, "square, got 4 x 8"),
         (np.zeros((2, 12, 12, 3), np.uint8), ImageSizeError, "power of two .* 12; resize"),
         (np.zeros((2, 2, 2, 3), np.uint8), ImageSizeError, "at least 4, got 2; resize"),
@@ -386,8 +389,52 @@ def test_any_change_of_a_pixel_or_a_mask_changes_the_fingerprint(seed, of_mask):
     if of_mask:
         masks[rng.integers(5), rng.integers(1, 8), rng.integers(8)] ^= True
     else:
-        pixels[tuple(rng.integers(pixels.shape))] += 1
+        pixels[tuple(rng.integers(pixels.shape))] ^= 1
     assert Images(pixels, masks).fingerprint() != before
+
+
+def test_a_fingerprint_is_the_digest_of_shapes_types_and_bytes():
+    rng = np.random.default_rng(0)
+    pixels, masks = rng.integers(0, 256, (5, 8, 8, 3), dtype=np.uint8), rng.random((5, 8, 8)) < 0.8
+    content = b"(5, 8, 8, 3) |u1\n" + pixels.tobytes()
+    assert Images(pixels).fingerprint() == hashlib.sha256(content).hexdigest()
+    content += b"(5, 8, 8) |b1\n" + masks.tobytes()
+    assert Images(pixels, masks).fingerprint() == hashlib.sha256(content).hexdigest()
+
+
+def test_images_that_are_computed_on_demand_are_not_computed_all_at_once(monkeypatch):
+    asked = []
+
+    class Computed:
+        shape, ndim, dtype = (100, 8, 8, 3), 4, np.dtype(np.uint8)
+
+        def __len__(self):
+            return 100
+
+        def __getitem__(self, index):
+            asked.append(index.tolist())
+            return pixels[index]
+
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 8, 8, 3), dtype=np.uint8)
+    monkeypatch.setattr(images, "BLOCK", 7 * pixels[0].nbytes + 5)
+    assert Images(Computed()).fingerprint() == Images(pixels).fingerprint()
+    assert max(map(len, asked)) == 7
+    assert [k for index in asked for k in index] == list(range(100))
+
+
+def test_the_same_bytes_of_another_shape_or_type_have_another_fingerprint():
+    alike = [
+        np.zeros(shape, dtype)
+        for shape, dtype in (
+            ((4, 8, 8, 4), np.uint8),
+            ((1, 16, 16, 4), np.uint8),
+            ((16, 8, 8, 1), np.uint8),
+            ((4, 8, 8, 2), np.float16),
+            ((4, 8, 8, 1), np.float32),
+        )
+    ]
+    assert len({pixels.nbytes for pixels in alike}) == 1
+    assert len({Images(pixels).fingerprint() for pixels in alike}) == len(alike)
 
 
 def test_a_memory_map_has_the_fingerprint_of_its_array_however_it_is_read(tmp_path, monkeypatch):

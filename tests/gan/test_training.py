@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 
+import filelock
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torchvision.io import decode_image
 
+from facesynth.files.atomic import WriteError
 from facesynth.gan import (
     Config,
     ConfigError,
@@ -378,6 +381,8 @@ def contents(folder):
         (lambda d: Images(d.pixels, ~d.masks | np.eye(d.resolution, dtype=bool)), "other pixels"),
         (lambda d: Images(d.pixels[::-1].copy(), d.masks[::-1].copy()), "order"),
         (lambda d: Images(d.pixels[1:], d.masks[1:]), "images 12, now 11"),
+        (lambda d: Images(d.pixels), "masks True, now False"),
+        (lambda d: Images(d.pixels / np.float32(255), d.masks), "dtype 'uint8', now 'float32'"),
     ],
 )
 def test_other_data_is_another_run(copy, finished, change, message):
@@ -387,6 +392,39 @@ def test_other_data_is_another_run(copy, finished, change, message):
     with pytest.raises(OtherDataError, match=f"{message}.*train into another folder"):
         run(TINY, change(faces()), copy)
     assert contents(copy).items() >= before.items()
+
+
+def test_the_folder_tells_what_data_a_run_learns_from(whole):
+    assert json.loads((whole.path / "data.json").read_text()) == {
+        "images": 12,
+        "resolution": 8,
+        "channels": 3,
+        "dtype": "uint8",
+        "masks": True,
+        "fingerprint": faces().fingerprint(),
+    }
+
+
+def test_a_run_resumes_with_the_same_data_from_a_file(whole, tmp_path):
+    data = faces()
+    with pytest.raises(InterruptedError):
+        run(TINY, Images(Watched(data.pixels, 7), data.masks), tmp_path / "run")
+    np.save(tmp_path / "pixels.npy", data.pixels)
+    mapped = Images(np.load(tmp_path / "pixels.npy", mmap_mode="r"), data.masks)
+    assert equal(weights(run(TINY, mapped, tmp_path / "run")), weights(whole))
+
+
+def test_a_process_that_was_killed_before_it_wrote_the_configuration_began_no_run(whole, tmp_path):
+    RunFolder(tmp_path).open(TINY, Images(255 - faces().pixels))
+    (tmp_path / "config.json").unlink()
+    assert equal(weights(run(TINY, faces(), tmp_path)), weights(whole))
+    assert (tmp_path / "data.json").read_text() == (whole.path / "data.json").read_text()
+
+
+def test_results_without_a_configuration_are_not_taken_for_a_new_run(copy):
+    (copy / "config.json").unlink()
+    with pytest.raises(OtherRunError, match=r"config\.json is missing, .* delete this one"):
+        run(TINY, faces(), copy)
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "{}"])
@@ -415,6 +453,47 @@ def test_two_processes_do_not_train_into_one_folder(copy):
     other.wait()
     other.stdout.close()
     run(TINY, faces(), copy)  # a killed process leaves no lock
+
+
+def test_a_process_that_trains_keeps_others_out_until_it_is_killed(tmp_path):
+    config, data = replace(TINY, last_images=320), faces()
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["facesynth.gan"])
+    process = processes.Process(
+        target=train, args=(config, data, tmp_path / "run"), kwargs={"progress": False}
+    )
+    process.start()
+    while not (tmp_path / "run" / CHECKPOINT).exists():
+        assert process.is_alive()
+        time.sleep(0.001)
+    os.kill(process.pid, signal.SIGSTOP)  # in the midst of its training
+    try:
+        assert not (tmp_path / "run" / GENERATOR).exists()
+        with pytest.raises(LockedRunError, match="or train into another folder"):
+            run(config, data, tmp_path / "run")
+        whole = run(config, data, tmp_path / "another")
+    finally:
+        process.kill()
+        process.join()
+    assert equal(weights(run(config, data, tmp_path / "run")), weights(whole))
+
+
+def test_a_finished_run_is_read_whoever_holds_its_lock(copy):
+    with filelock.FileLock(copy / ".lock"):
+        assert run(TINY, faces(), copy).generator().resolution == 8
+
+
+def test_a_run_that_failed_leaves_no_lock(tmp_path):
+    with pytest.raises(InterruptedError):
+        run(TINY, Images(Watched(faces().pixels, 3)), tmp_path)
+    with RunFolder(tmp_path).lock():
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WriteError, match=r"could not write to .*run: .*; choose another folder"):
+        run(TINY, faces(), tmp_path / "file" / "run")
 
 
 def test_a_finished_run_is_not_trained_again(copy):
@@ -569,17 +648,23 @@ def test_a_run_that_is_killed_five_times_has_the_same_weights(tmp_path):
 
 
 TRAIN_ALL = """
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from facesynth.gan import Config, Images, train
+from facesynth.gan import Config, Images, OtherDataError, train
 
 folder = Path(sys.argv[1])
 data = Images(np.load(folder / "pixels.npy"), np.load(folder / "masks.npy"))
 for path in sorted(folder.glob("*.json")):
-    train(Config.from_json(path.read_text()), data, folder / path.stem, progress=False)
+    config = Config.from_json(path.read_text())
+    train(config, data, folder / path.stem, progress=False)
+try:
+    train(config, Images(255 - data.pixels, data.masks), folder / path.stem, progress=False)
+except OtherDataError:
+    (folder / f"refused_{os.environ['RANK']}").touch()
 """
 
 
@@ -601,6 +686,7 @@ def test_two_processes_train_as_one(tmp_path):
          tmp_path / "train_all.py", tmp_path],
         check=True, timeout=300, capture_output=True,
     )  # fmt: skip
+    assert len(list(tmp_path.glob("refused_[01]"))) == 2  # what one refuses, the other does, too
     for loss, each in configs.items():
         one, two = (
             log(run(each, data, tmp_path / f"{loss}_of_one")),
