@@ -3,6 +3,7 @@
 # make experiments   the whole experiment on corrupted data, hours; goes on where it was stopped
 # make faces   the training set of scanned faces, data/faces: over an hour; goes on where it was stopped
 # make face-gans   the generators of faces, data/weights: hours; goes on where it was stopped
+# make template   the standard template and how faces deform it, data/template: minutes
 # make bench   every benchmark;  make lint;  make chapters (after editing book/NN_name.md);  make clean
 
 PRESET ?= standard
@@ -18,7 +19,7 @@ export VECLIB_MAXIMUM_THREADS := 1
 # Containers often forbid Python to keep bytecode: every process would compile all of PyTorch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: book chapters test lint bench experiments faces face-gans clean environment
+.PHONY: book chapters test lint bench experiments faces face-gans template clean environment
 
 book: environment
 	@$(BIN)/python book/build.py --preset $(PRESET) --seed $(SEED)
@@ -37,6 +38,8 @@ lint: environment
 	@$(BIN)/ruff check .
 	@echo "== types"
 	@$(BIN)/mypy
+	@echo "== imports"
+	@$(BIN)/lint-imports
 
 bench: environment
 	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script; done
@@ -49,6 +52,9 @@ faces: environment
 
 face-gans: environment
 	@$(BIN)/facesynth face-gans
+
+template: environment
+	@$(BIN)/python -m facesynth.population.shipped
 
 clean:
 	rm -rf build

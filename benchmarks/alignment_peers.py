@@ -18,6 +18,7 @@ from facesynth.alignment import registration as alignment
 from facesynth.scans import landmarks
 from facesynth.scans.scanned_surface import ScannedSurface
 from facesynth.surface.mesh import FloatArray, IntArray, vertex_normals
+from facesynth.template import standard
 from facesynth.virtual_scanner import scan
 
 # Takes a scan, its landmarks (43, 3) and the start (m, 3), both in mm; returns vertices (m, 3).
@@ -41,8 +42,8 @@ def compare(count: int, seed: int, methods: Mapping[str, Method]) -> dict[str, F
     """
     people = population.sample(count, seed, expressions=True, progress=False)
     assert people.expressions is not None
-    deformation.of_population(), deformation.smooth()  # made once, not for each scan
-    start, marked = population.template().vertices, landmarks.template_operator()
+    deformation.of_faces(), deformation.smooth(standard())  # made once, not for each scan
+    start, marked = standard().vertices, standard().at_detected
     rows: dict[str, list[list[float]]] = {name: [] for name in methods}
     for i, expressions in enumerate(people.expressions):
         face = expressions[i % len(expressions)]
@@ -82,11 +83,11 @@ row to hold them against is the second one{fair}. What is left at their and at o
 
 
 def _ours(surface: ScannedSurface, marks: FloatArray, start: FloatArray) -> FloatArray:
-    return alignment.nonrigid(surface, marks, marked=landmarks.template_operator())
+    return alignment.nonrigid(surface, marks, marked=standard().at_detected)
 
 
 def _smoothness_alone(surface: ScannedSurface, marks: FloatArray, start: FloatArray) -> FloatArray:
-    marked, prior = landmarks.template_operator(), deformation.smooth()
+    marked, prior = standard().at_detected, deformation.smooth(standard())
     return alignment.nonrigid(surface, marks, marked=marked, prior=prior)
 
 
@@ -96,7 +97,7 @@ def _meshmonk(surface: ScannedSurface, marks: FloatArray, start: FloatArray) -> 
     def features(vertices: FloatArray, faces: IntArray) -> np.ndarray:
         return np.hstack([vertices, vertex_normals(vertices, faces)]).astype(np.float32)
 
-    faces = population.template().faces
+    faces = standard().faces
     flags = np.ones(len(surface.vertices), np.float32)
     flags[surface.faces[surface.border]] = 0  # its way to say that nothing belongs to the border
     result = meshmonk.pyramid_register(
@@ -111,9 +112,9 @@ def _meshmonk(surface: ScannedSurface, marks: FloatArray, start: FloatArray) -> 
 
 
 def _amberg(surface: ScannedSurface, marks: FloatArray, start: FloatArray) -> FloatArray:
-    faces = population.template().faces
+    faces = standard().faces
     known = np.isfinite(marks).all(axis=1)
-    triangle, weights = _barycentric(landmarks.template_operator()[known], faces)
+    triangle, weights = _barycentric(standard().at_detected[known], faces)
     result = trimesh.registration.nricp_amberg(
         trimesh.Trimesh(start, faces, process=False),
         trimesh.Trimesh(surface.vertices, surface.faces, process=False),

@@ -21,7 +21,7 @@ from facesynth.dataset import training_set
 from facesynth.evaluation import identity
 from facesynth.files import pretrained
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import template
+from facesynth.template import standard
 
 FEW = 40  # faces that both ways are timed on
 
@@ -46,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     scans = training_set.released(-(-options.faces // 25) * 5)
     geometry, textures = scans.geometry[: options.faces], scans.textures[: options.faces]
-    uv = UniversalMapping(template(), 256).uv
+    uv = UniversalMapping(standard(), 256).uv
 
     start = time.perf_counter()
     identity.describe(geometry, textures, uv)

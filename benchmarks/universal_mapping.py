@@ -26,8 +26,8 @@ import trimesh
 from scipy.sparse import csc_matrix
 
 from facesynth.mapping import universal_mapping as um
-from facesynth.population import template
 from facesynth.surface.mesh import FloatArray, IntArray, check_disk, edges
+from facesynth.template import standard
 
 
 def best(repeats: int, call: Callable[[], FloatArray]) -> tuple[float, FloatArray]:
@@ -90,7 +90,7 @@ def main() -> None:
         f"{'vertices':>9s} {'ours':>9s} {'libigl':>9s} {'ratio':>7s} {'difference':>11s}"
         f" {'parameterize':>13s} {'2 harmonic':>11s} {'ratio':>7s} {'ours':>8s} {'libigl':>8s}"
     )
-    face = template()
+    face = standard()
     vertices, faces = face.vertices, face.faces
     for level in range(args.subdivisions + 1):
         if level:

@@ -6,6 +6,7 @@ from PIL import Image
 
 from facesynth import population, rendering
 from facesynth.mapping.universal_mapping import UniversalMapping
+from facesynth.template import standard
 
 SUBJECTS = (1, 2, 3, 4, 12, 5, 9, 15)
 YAWS = (20, -8, 14, -12, 8, -14, 10, -20)  # degrees
@@ -17,7 +18,7 @@ def main() -> None:
     subjects = population.sample(max(SUBJECTS) + 1, seed=0, resolution=TEXTURE, relief=True)
     assert subjects.textures is not None
     assert subjects.relief is not None
-    template = population.template()
+    template = standard()
     uv = UniversalMapping(template, TEXTURE).uv
     images = [
         rendering.render(

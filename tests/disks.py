@@ -1,10 +1,13 @@
-"""Meshes of disk topology to test with: random ones, and one that is its own mirror image."""
+"""Meshes of disk topology to test with: random, with ears, cropped, and one that is symmetric."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import Delaunay
 
+from facesynth.surface import mesh
 from facesynth.surface.mesh import FloatArray, IntArray
 
 
@@ -14,7 +17,7 @@ class SymmetricDisk:
 
     vertices: FloatArray
     faces: IntArray
-    mirror: IntArray
+    mirror: IntArray | None
     boundary: IntArray
     regions: dict[str, FloatArray]
 
@@ -60,6 +63,91 @@ def random_disk(seed: int, points: int, bites: int) -> tuple[FloatArray, IntArra
 
     No inner edge connects two boundary vertices: such edges are split.
     """
+    plane, faces, rng = _bitten(seed, points, bites)
+    points_3d = np.column_stack([plane, rng.normal(0, rng.uniform(0, 30), points)]).tolist()
+    while (edge := _dividing(faces)) is not None:
+        middle = len(points_3d)
+        points_3d.append(np.mean([points_3d[v] for v in edge], axis=0).tolist())
+        halves = []
+        for f in faces:
+            if set(edge) <= set(f):
+                halves += [[middle if v == end else v for v in f] for end in edge]
+            else:
+                halves.append(f)
+        faces = halves
+    return np.array(points_3d), np.array(faces)
+
+
+def eared_disk(seed: int, points: int, bites: int, ears: int) -> tuple[FloatArray, IntArray]:
+    """As `random_disk`, with its dividing edges kept and more made: triangles glued to the rim.
+
+    Each of the `ears` stands on an edge of the rim, which may be another ear's, so that some pieces
+    hang by one edge. Then some triangles get a vertex in their middle, which in an ear has no
+    neighbours but on the boundary.
+    """
+    plane, faces, rng = _bitten(seed, points, bites)
+    places = plane.tolist()
+    for _ in range(ears):
+        a, b = sorted(_rim(faces))[rng.integers(len(_rim(faces)))]
+        along = np.subtract(places[b], places[a])
+        tip = np.add(places[a], rng.uniform(-0.5, 1.5) * along)
+        faces.append([b, a, len(places)])
+        places.append((tip + rng.uniform(0.05, 2) * np.array([along[1], -along[0]])).tolist())
+    for k in rng.permutation(len(faces))[: rng.integers(0, 1 + len(faces) // 4)]:
+        a, b, c = faces[k]
+        middle = len(places)
+        places.append(np.mean([places[v] for v in (a, b, c)], axis=0).tolist())
+        faces[k] = [a, b, middle]
+        faces += [[b, c, middle], [c, a, middle]]
+    flat = np.array(places)
+    return np.column_stack([flat, rng.normal(0, rng.uniform(0, 30), len(flat))]), np.array(faces)
+
+
+def grid(n: int) -> tuple[FloatArray, IntArray]:
+    """n by n squares in the plane z = 0, all cut in two along the same diagonal."""
+    column, row = np.meshgrid(np.arange(n + 1.0), np.arange(n + 1.0))
+    vertices = np.column_stack([column.ravel(), row.ravel(), np.zeros((n + 1) ** 2)])
+    a = (np.arange(n)[:, None] * (n + 1) + np.arange(n)).ravel()
+    b, c, d = a + 1, a + n + 2, a + n + 1
+    return vertices, np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+
+
+def cropped(
+    vertices: FloatArray, faces: IntArray, seed: int, cuts: int
+) -> tuple[FloatArray, IntArray, IntArray] | None:
+    """The largest piece within random half-spaces, if it is a disk, and its vertices' old numbers.
+
+    vertices : (m, 3); faces : (f, 3). A triangle stays if its centroid is within.
+    """
+    rng = np.random.default_rng(seed)
+    centroids = vertices[faces].mean(axis=1)
+    around = centroids - vertices[rng.integers(len(vertices))]
+    inside = np.ones(len(faces), dtype=bool)
+    for _ in range(cuts):
+        normal = rng.normal(size=3)
+        inside &= around @ (normal / np.linalg.norm(normal)) < rng.uniform(0, 60)
+    kept = faces[inside]
+    if not len(kept):
+        return None
+    edge = mesh.edges(kept)
+    half = np.sort(np.stack([kept, np.roll(kept, -1, axis=1)], axis=2), axis=2)  # (f, 3, 2)
+    key = edge @ [len(vertices), 1]
+    which = np.searchsorted(key, half @ [len(vertices), 1]).ravel()
+    of_face = csr_array(
+        (np.ones(which.size), which, np.arange(0, which.size + 1, 3)), shape=(len(kept), len(edge))
+    )
+    piece = connected_components(of_face @ of_face.T, directed=False)[1]
+    old, new = np.unique(kept[piece == np.bincount(piece).argmax()], return_inverse=True)
+    try:
+        mesh.check_disk(vertices[old], new.reshape(-1, 3))
+    except mesh.MeshError:
+        return None
+    return vertices[old], new.reshape(-1, 3), old
+
+
+def _bitten(
+    seed: int, points: int, bites: int
+) -> tuple[FloatArray, list[list[int]], np.random.Generator]:
     rng = np.random.default_rng(seed)
     plane = rng.random((points, 2)) * rng.uniform(0.3, 3, 2) * 100
     faces = [list(map(int, f)) for f in Delaunay(plane).simplices]
@@ -79,19 +167,7 @@ def random_disk(seed: int, points: int, bites: int) -> tuple[FloatArray, IntArra
         if not loose:
             break
         faces.remove(loose[rng.integers(len(loose))])
-
-    points_3d = np.column_stack([plane, rng.normal(0, rng.uniform(0, 30), points)]).tolist()
-    while (edge := _dividing(faces)) is not None:
-        middle = len(points_3d)
-        points_3d.append(np.mean([points_3d[v] for v in edge], axis=0).tolist())
-        halves = []
-        for f in faces:
-            if set(edge) <= set(f):
-                halves += [[middle if v == end else v for v in f] for end in edge]
-            else:
-                halves.append(f)
-        faces = halves
-    return np.array(points_3d), np.array(faces)
+    return plane, faces, rng
 
 
 def _sides(face: list[int]) -> list[tuple[int, int]]:

@@ -18,8 +18,9 @@ from facesynth.expressions import (
     measure_operator,
 )
 from facesynth.morphable_model import ComponentsError
-from facesynth.population import EXPRESSIONS, sample, template
+from facesynth.population import EXPRESSIONS, sample
 from facesynth.surface.mesh import MeshArrayError
+from facesynth.template import standard
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_a_direction_changes_its_measure_alone(model, pairs):
 
 
 def test_measures_are_distances_of_landmarks():
-    face, marks = template().vertices, template().landmarks
+    face, marks = standard().vertices, standard().landmarks
     found = measure(face[None])
     assert found["smile"] == pytest.approx(face[marks[37], 0] - face[marks[31], 0])
     assert 30 < found["smile"][0] < 70
@@ -179,7 +180,7 @@ def test_differences_that_are_saved_are_read(faces, tmp_path):
 
 
 def test_what_comes_with_the_package_is_what_its_scans_show(faces):
-    still = template().vertices
+    still = standard().vertices
     released = expressions.released()
     change = measure(np.stack([still + released[name] for name in EXPRESSIONS]))
     truth = measure(still + (faces - faces[:, :1]).mean(axis=0))  # of twelve others
@@ -188,7 +189,7 @@ def test_what_comes_with_the_package_is_what_its_scans_show(faces):
     assert change["jaw open"].argmax() == list(EXPRESSIONS).index("surprise")
     assert np.abs(released["neutral"]).max() < 0.01
     for name, of in released.items():
-        mirrored = of[template().mirror] * [-1, 1, 1]
+        mirrored = of[standard().mirror] * [-1, 1, 1]
         assert np.linalg.norm(mirrored - of, axis=1).mean() < 0.3, name
 
 

@@ -1,4 +1,8 @@
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -76,3 +80,56 @@ def test_citation_names_the_paper():
         "Slossberg",
         "Kimmel",
     ]
+
+
+def test_the_packages_named_are_those_there_are():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    found = {path.parent.relative_to(ROOT / "lib") for path in (ROOT / "lib").rglob("__init__.py")}
+    there = {".".join(path.parts) for path in found} | {"facesynth.data"}
+    assert set(settings["packages"]) == there
+    assert settings["package-dir"] == {"": "lib", "facesynth.data": "data"}
+
+
+def test_data_holds_real_files():
+    assert not [path for path in (ROOT / "data").rglob("*") if path.is_symlink()]
+
+
+def test_the_house_has_few_rooms_and_each_paper_room_has_its_tests():
+    rooms = {
+        path.stem
+        for path in (ROOT / "lib/facesynth").iterdir()
+        if not path.name.startswith("__") and (path.is_dir() or path.suffix == ".py")
+    }
+    assert len(rooms | {"book", "benchmarks"}) <= 24
+    for room in rooms - {"files"}:
+        tests = ROOT / "tests"
+        assert (tests / room).is_dir() or (tests / f"test_{room}.py").exists(), room
+
+
+@pytest.mark.parametrize(
+    ("room", "line", "broken"),
+    [
+        (
+            "mapping/image_mapping.py",
+            "from facesynth import population",
+            "know nothing",
+        ),
+        ("surface/mesh.py", "from facesynth import template", "Data flows one way"),
+        ("files/atomic.py", "from facesynth.gan import Images", "in a circle"),
+    ],
+)
+def test_an_import_against_the_rules_is_found(room, line, broken, tmp_path):
+    shutil.copytree(ROOT / "lib/facesynth", tmp_path / "facesynth")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    file = tmp_path / "facesynth" / room
+    file.write_text(f"{file.read_text()}\n{line}\n")
+    command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    done = subprocess.run(
+        [sys.executable, "-c", command, "--no-cache"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(f"{broken}.* BROKEN", done.stdout), done.stdout

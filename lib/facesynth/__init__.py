@@ -16,4 +16,4 @@ def __getattr__(name: str) -> Any:
     """Import PyTorch, which takes seconds, only for those who synthesize."""
     if name != "synthesize":
         raise AttributeError(f"module 'facesynth' has no attribute {name!r}")
-    return importlib.import_module("facesynth.synthesis").synthesize
+    return importlib.import_module("facesynth.face_gan.synthesis").synthesize

@@ -1,37 +1,18 @@
-"""The command `facesynth`: what is used from a terminal, without a line of Python."""
+"""The command `facesynth`: what is used from a terminal, without a line of Python.
+
+What a command needs is imported when it runs: PyTorch takes seconds, and `--help` none.
+"""
 
 import argparse
+import importlib.metadata
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
-from facesynth import expressions, population, presets
-from facesynth.dataset import contact_sheet, dataset, training_set
-from facesynth.evaluation import annotation
-from facesynth.files.atomic import WriteError
-from facesynth.population.sampling import CacheError
-from facesynth.scans.files import Unit
-from facesynth.surface.mesh import MeshError
+from facesynth import presets
 
 STOPPED = 130  # a shell's status for a command that Ctrl-C ended
-
-
-class CommandError(Exception):
-    """What a command that imports PyTorch says is wrong."""
-
-
-NAMED = (
-    CommandError,
-    annotation.IdentitiesError,
-    expressions.ExpressionsError,
-    dataset.DatasetError,
-    training_set.TrainingSetError,
-    WriteError,
-    CacheError,
-    MeshError,
-)
+UNITS = ("mm", "cm", "m")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,27 +23,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except NAMED as error:
+    except Exception as error:
+        if not type(error).__module__.startswith("facesynth."):
+            raise  # no error of the package's own: a fault of ours, which a traceback helps to find
         print(f"facesynth: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("facesynth: stopped; the same command goes on from here", file=sys.stderr)
+        print("facesynth: stopped; the same command resumes", file=sys.stderr)
         return STOPPED
-
-
-@contextmanager
-def _named(*errors: type[Exception]) -> Iterator[None]:
-    """Hand errors on to `main`, which does not import the modules that they come from."""
-    try:
-        yield
-    except errors as error:
-        raise CommandError(str(error)) from error
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="facesynth", description="Photometries and geometries of faces."
     )
+    version = importlib.metadata.version("facesynth")
+    parser.add_argument("--version", action="version", version=f"facesynth {version}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_dataset(commands)
     _add_training_set(commands)
@@ -89,7 +65,7 @@ def _add_dataset(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "dataset",
         help="make a data set of a folder of scans",
         description="Align the template with every scan in a folder, and take its photographs to "
-        "the canonical image. A run that was stopped goes on where it was. Exit status: 0 when at "
+        "the canonical image. A run that was stopped resumes. Exit status: 0 when at "
         "least one scan succeeded, 1 otherwise.",
     )
     command.add_argument("folder", type=Path, help="of .obj, .ply and .glb files, at any depth")
@@ -97,15 +73,28 @@ def _add_dataset(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _add_resolution(command)
     _add_jobs(command)
     command.add_argument(
-        "--unit", choices=get_args(Unit), default="mm", help="of the scans' numbers (default: mm)"
+        "--unit", choices=UNITS, default="mm", help="of the scans' numbers (default: mm)"
+    )
+    command.add_argument(
+        "--template",
+        type=Path,
+        help="what is aligned with the scans: an .obj or .ply mesh in mm with its table of "
+        "landmarks, a .csv file of the same name, or an .npz file (default: the project's own)",
     )
     command.set_defaults(run=_dataset)
 
 
 def _dataset(options: argparse.Namespace) -> int:
+    from facesynth.dataset import contact_sheet, dataset
+    from facesynth.template import Template, standard
+
+    template = standard() if options.template is None else Template.load(options.template)
+    for name, rim in template.filled.items():
+        print(f"{options.template}: the hole at {name}, of {len(rim)} vertices, is filled")
     made = dataset.build(
         options.folder,
         options.out,
+        template=template,
         resolution=options.resolution,
         n_jobs=options.jobs,
         unit=options.unit,
@@ -124,8 +113,8 @@ def _add_training_set(commands: "argparse._SubParsersAction[argparse.ArgumentPar
         "training-set",
         help="scan and align the book's population (Sections 7.1 and 8)",
         description="Put subjects of the population before the virtual scanner in all expressions, "
-        "align the scans, and describe whom they show. A run that was stopped goes on where it "
-        "was. Two cores make some 25 scans a minute.",
+        "align the scans, and describe whom they show. A run that was stopped "
+        "resumes. Two cores make some 25 scans a minute.",
     )
     command.add_argument("--subjects", type=int, default=400, help="(default: 400)")
     command.add_argument("--seed", type=int, default=0, help="of the population (default: 0)")
@@ -138,10 +127,17 @@ def _add_training_set(commands: "argparse._SubParsersAction[argparse.ArgumentPar
 
 
 def _training_set(options: argparse.Namespace) -> int:
+    from facesynth import expressions, population
+    from facesynth.dataset import training_set
+    from facesynth.evaluation import annotation
+    from facesynth.virtual_scanner import open_world
+
     made = training_set.build(
         options.subjects,
         options.seed,
         options.out,
+        open_world.scans,
+        sources=open_world.SOURCES,
         resolution=options.resolution,
         n_jobs=options.jobs,
     )
@@ -160,8 +156,8 @@ def _add_experiments(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     command = commands.add_parser(
         "experiments",
         help="run the whole experiment on learning from corrupted data (Section 6)",
-        description="Train and measure all GANs of the experiment. A run that was stopped goes on "
-        "where it was; what the results hold is not run again: move them away to begin anew.",
+        description="Train and measure all GANs of the experiment. A run that was stopped resumes; "
+        "what the results hold is not run again: move them away to begin anew.",
     )
     command.add_argument("--preset", default="standard", choices=list(presets.PRESETS))
     command.add_argument("--seeds", type=int, default=3, help="GANs of each kind (default: 3)")
@@ -181,15 +177,13 @@ def _add_experiments(commands: "argparse._SubParsersAction[argparse.ArgumentPars
 
 
 def _experiments(options: argparse.Namespace) -> int:
-    import torch  # takes seconds
+    import torch
 
-    from facesynth import gan
     from facesynth.corrupted_data import experiments
 
     size = presets.preset(options.preset)
     large = torch.cuda.is_available() if options.large is None else options.large
-    with _named(experiments.OtherResultsError, gan.OtherRunError, gan.DamagedFileError):
-        experiments.run_all(size, options.runs, options.results, options.jobs, options.seeds, large)
+    experiments.run_all(size, options.runs, options.results, options.jobs, options.seeds, large)
     print(f"written: {options.results}")
     return 0
 
@@ -199,7 +193,7 @@ def _add_face_gans(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         "face-gans",
         help="train and release the generators of faces (Sections 7.1 and 8)",
         description="Train each model on the training set, measure it, and write its weights and "
-        "its card. Hours on a processor. A run that was stopped goes on where it was.",
+        "its card. Hours on a processor. A run that was stopped resumes.",
     )
     command.add_argument(
         "--models",
@@ -226,20 +220,19 @@ def _add_face_gans(commands: "argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _face_gans(options: argparse.Namespace) -> int:
-    from facesynth import gan  # PyTorch takes seconds
+    from facesynth.dataset import training_set
     from facesynth.face_gan import models as face_gan
     from facesynth.face_gan import release as face_gan_release
 
-    with _named(face_gan.UnknownModelError, gan.OtherRunError, gan.DamagedFileError):
-        for model in options.models:
-            face_gan.check_model(model)
-        faces = training_set.load(options.faces)
-        for model in options.models:
-            face_gan_release.train(model, faces, options.runs, options.weights)
-            print(f"written: {options.weights / model}.safetensors and its card")
-        if options.compare:
-            face_gan_release.compare(faces, options.runs, options.weights, n_jobs=options.jobs)
-            print(f"written: {options.weights / face_gan_release.COMPARISON}")
+    for model in options.models:
+        face_gan.check_model(model)
+    faces = training_set.load(options.faces)
+    for model in options.models:
+        face_gan_release.train(model, faces, options.runs, options.weights)
+        print(f"written: {options.weights / model}.safetensors and its card")
+    if options.compare:
+        face_gan_release.compare(faces, options.runs, options.weights, n_jobs=options.jobs)
+        print(f"written: {options.weights / face_gan_release.COMPARISON}")
     return 0
 
 
@@ -254,8 +247,7 @@ def _add_synthesize(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     command.add_argument("--seed", type=int, default=0, help="(default: 0)")
     command.add_argument(
         "--expression",
-        choices=list(population.EXPRESSIONS),
-        help="of all faces (default: whatever comes)",
+        help="of all faces: neutral, smile, surprise, sadness or anger (default: whatever comes)",
     )
     command.add_argument(
         "--resolution",
@@ -274,16 +266,14 @@ def _add_synthesize(commands: "argparse._SubParsersAction[argparse.ArgumentParse
 
 def _synthesize(options: argparse.Namespace) -> int:
     from facesynth.face_gan import synthesis
-    from facesynth.face_gan.released_models import WeightsError
 
-    with _named(synthesis.SynthesisError, WeightsError):
-        names = synthesis.write(
-            options.out,
-            options.count,
-            options.seed,
-            expression=options.expression,
-            resolution=options.resolution,
-            truncation=options.truncation,
-        )
+    names = synthesis.write(
+        options.out,
+        options.count,
+        options.seed,
+        expression=options.expression,
+        resolution=options.resolution,
+        truncation=options.truncation,
+    )
     print(f"written: {len(names)} faces, {names[0]} to {names[-1]}, in {options.out}")
     return 0

@@ -19,13 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from facesynth import population
 from facesynth.dataset import aligned_scan, training_set
 from facesynth.dataset.training_set import TrainingSet
 from facesynth.files.atomic import write_whole
 from facesynth.morphable_model import Floats, MorphableModel
-from facesynth.population import template
 from facesynth.surface.mesh import MeshArrayError
+from facesynth.template import Template, standard
 
 # Distances between landmarks, in mm: each a sum of coordinates (axis, sign, numbers of landmarks,
 # of which the mean is taken). The 43 are: brows 0 to 9, nose to 18, eyes to 30, lips to 42.
@@ -173,7 +172,7 @@ def mean_differences(faces: TrainingSet) -> dict[str, NDArray[np.float32]]:
     neutral scan.
     """
     resting, found = faces.neutral_geometry, {}
-    for k, name in enumerate(population.EXPRESSIONS):
+    for k, name in enumerate(training_set.EXPRESSIONS):
         shown = faces.expressions == k
         if not shown.any():
             raise ExpressionsError(f"no scan shows expression {k}, {name}: scan it, too")
@@ -192,7 +191,7 @@ def load(path: Path) -> dict[str, NDArray[np.float32]]:
     """Read what `save` wrote. Raises `ExpressionsError` for a missing or damaged file."""
     try:
         arrays = aligned_scan.read(path)
-        return {name: arrays[name].astype(np.float32) for name in population.EXPRESSIONS}
+        return {name: arrays[name].astype(np.float32) for name in training_set.EXPRESSIONS}
     except Exception as error:  # whatever a damaged file makes the reader stumble over
         raise ExpressionsError(
             f"{path} is missing or damaged ({error!r}); `make faces` writes it again"
@@ -205,13 +204,16 @@ def released() -> dict[str, NDArray[np.float32]]:
     return load(training_set.folder() / FILE)
 
 
-def measure_operator() -> NDArray[np.float64]:
-    """Weights (measures, m, 3) of the template's coordinates in each of `MEASURES`."""
-    landmarks = template().landmarks
-    operator = np.zeros((len(MEASURES), len(template().vertices), 3))
+def measure_operator(template: Template | None = None) -> NDArray[np.float64]:
+    """Weights (measures, m, 3) of a template's coordinates in each of `MEASURES`.
+
+    Raises `MissingLandmarkError` for a template without one of their landmarks.
+    """
+    face = standard() if template is None else template
+    operator = np.zeros((len(MEASURES), len(face.vertices), 3))
     for row, terms in zip(operator, MEASURES.values(), strict=True):
         for axis, sign, numbers in terms:
-            row[landmarks[list(numbers)], axis] += sign / len(numbers)
+            row[face.vertices_of(numbers), axis] += sign / len(numbers)
     return operator
 
 

@@ -2,18 +2,24 @@
 
 import numpy as np
 import pytest
+from another_face import write
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from facesynth import population
 from facesynth.alignment.deformation import (
+    SCALES,
     Deformations,
     TooFewPointsError,
-    of_population,
+    of_faces,
+    prior,
     similarity,
     smooth,
 )
+from facesynth.population import shipped
+from facesynth.surface.mesh import edges
+from facesynth.template import Template, standard
 
 POINTS = np.array([[0, 0, 0], [100, 0, 0], [0, 80, 0], [0, 0, 60], [30, 40, 20]], dtype=float)
 TURN = Rotation.from_rotvec([20, -40, 70], degrees=True).as_matrix()
@@ -23,7 +29,7 @@ SHIFT = np.array([5.0, -300.0, 40.0])  # mm
 @pytest.fixture(scope="module")
 def unseen():
     """The deformation of a face with an expression, of a seed that no modes were learned from."""
-    face = population.template()
+    face = standard()
     people = population.sample(1, 4321, expressions=True, progress=False)
     vertices = people.expressions[0, 2].astype(np.float64)
     target = face.vertices[face.landmarks]
@@ -37,7 +43,7 @@ def rms(off):
 
 def from_landmarks(prior: Deformations, deformation):
     """The likeliest deformation (m, 3) whose landmarks are those of a given one, to 1 mm."""
-    at = population.template().landmarks
+    at = standard().landmarks
     phi = prior.modes[at].reshape(3 * len(at), -1).astype(np.float64)
     off = (deformation - prior.mean)[at].ravel()
     coefficients = phi.T @ np.linalg.solve(phi @ phi.T + np.eye(len(off)), off)
@@ -104,8 +110,8 @@ def test_the_inverse_leads_back(scale, angle, shift):
 
 
 def test_smooth_modes_are_each_symmetric_or_antisymmetric():
-    modes = smooth().modes.astype(np.float64)
-    mirrored = modes[population.template().mirror] * np.array([-1, 1, 1])[:, None]
+    modes = smooth(standard()).modes.astype(np.float64)
+    mirrored = modes[standard().mirror] * np.array([-1, 1, 1])[:, None]
     size = np.abs(modes).max()
     even = np.abs(mirrored - modes).max(axis=(0, 1)) < 1e-3 * size
     odd = np.abs(mirrored + modes).max(axis=(0, 1)) < 1e-3 * size
@@ -114,9 +120,9 @@ def test_smooth_modes_are_each_symmetric_or_antisymmetric():
 
 
 def test_smooth_deformations_are_mostly_symmetric_and_alike_nearby():
-    face = population.template()
-    a = np.random.default_rng(0).standard_normal((smooth().modes.shape[2], 50))
-    draws = np.tensordot(smooth().modes, a, axes=1)  # (m, 3, 50)
+    face = standard()
+    a = np.random.default_rng(0).standard_normal((smooth(standard()).modes.shape[2], 50))
+    draws = np.tensordot(smooth(standard()).modes, a, axes=1)  # (m, 3, 50)
     mirrored = draws[face.mirror] * np.array([-1, 1, 1])[:, None]
     assert np.abs(draws + mirrored).mean() > 1.5 * np.abs(draws - mirrored).mean()
     neighbours = draws[face.faces[:, 0]] - draws[face.faces[:, 1]]
@@ -124,7 +130,7 @@ def test_smooth_deformations_are_mostly_symmetric_and_alike_nearby():
 
 
 def test_few_modes_of_faces_reproduce_an_unseen_face_better_than_many_smooth_ones(unseen):
-    faces, alone = of_population(), smooth()
+    faces, alone = of_faces(), smooth(standard())
     learned = faces.modes.shape[2] - alone.modes.shape[2]
     assert learned < alone.modes.shape[2]
     off = []
@@ -138,24 +144,52 @@ def test_few_modes_of_faces_reproduce_an_unseen_face_better_than_many_smooth_one
 
 
 def test_landmarks_tell_more_of_an_unseen_face_to_who_knows_faces(unseen):
-    of_faces = rms(from_landmarks(of_population(), unseen) - unseen)
-    of_nothing = rms(from_landmarks(smooth(), unseen) - unseen)
-    assert of_faces < 0.7 * of_nothing < 0.7 * rms(unseen)
+    by_faces = rms(from_landmarks(of_faces(), unseen) - unseen)
+    of_nothing = rms(from_landmarks(smooth(standard()), unseen) - unseen)
+    assert by_faces < 0.7 * of_nothing < 0.7 * rms(unseen)
 
 
 def test_the_modes_of_faces_end_with_the_smooth_ones():
-    k = smooth().modes.shape[2]
-    np.testing.assert_array_equal(of_population().modes[..., -k:], smooth().modes)
+    k = smooth(standard()).modes.shape[2]
+    np.testing.assert_array_equal(of_faces().modes[..., -k:], smooth(standard()).modes)
 
 
 def test_faces_are_as_likely_as_their_mirror_images():
-    mean = of_population().mean
-    mirrored = mean[population.template().mirror] * [-1, 1, 1]
+    mean = of_faces().mean
+    mirrored = mean[standard().mirror] * [-1, 1, 1]
     np.testing.assert_allclose(mirrored, mean, atol=1e-3)
 
 
-@pytest.mark.parametrize("prior", [smooth, of_population])
-def test_the_same_deformations_every_time(prior):
-    again = prior.__wrapped__()  # past the cache
-    assert again.mean.tobytes() == prior().mean.tobytes()
-    assert again.modes.tobytes() == prior().modes.tobytes()
+def test_the_same_smooth_deformations_every_time():
+    again = smooth.__wrapped__(standard())  # past the cache
+    assert again.modes.tobytes() == smooth(standard()).modes.tobytes()
+
+
+def test_the_shipped_modes_are_those_of_the_population():
+    learned, kept = shipped.face_modes(), of_faces()
+    k = learned.modes.shape[2]
+    np.testing.assert_allclose(kept.mean, learned.mean, atol=1e-4)
+    # Of a pair of modes with nearly the same variance another machine may mix the two, and turn
+    # the sign of any: what they span together is the same.
+    for few in (5, 20, k):
+        a, b = (m[..., :few].reshape(-1, few).astype(float) for m in (learned.modes, kept.modes))
+        a, b = a @ (a.T @ a), b @ (b.T @ b)
+        scale = np.linalg.svd(b, compute_uv=False)[-1]
+        assert np.linalg.svd(a, compute_uv=False)[-1] == pytest.approx(scale, rel=1e-3)
+    variance = [np.square(m[..., :k]).sum(axis=(0, 1)) for m in (learned.modes, kept.modes)]
+    np.testing.assert_allclose(variance[0], variance[1], rtol=1e-3)
+
+
+def test_another_template_has_smooth_modes_of_its_own(tmp_path):
+    another = Template.load(write(tmp_path))
+    found = prior(another)
+    m = len(another.vertices)
+    assert found.mean.shape == (m, 3)
+    assert found.modes.shape[:2] == (m, 3)
+    assert prior(standard()) is of_faces()
+    a = np.random.default_rng(0).standard_normal((found.modes.shape[2], 50))
+    draws = np.tensordot(found.modes, a, axes=1)  # (m, 3, 50)
+    expected = np.sqrt(sum(s**2 for s, _ in SCALES))
+    assert 0.7 * expected < draws.std() < 1.1 * expected  # mm
+    a, b = edges(another.faces).T
+    assert np.linalg.norm(draws[a] - draws[b], axis=1).mean() < expected  # neighbours move alike

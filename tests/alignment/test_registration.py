@@ -23,6 +23,7 @@ from facesynth.people import real_data
 from facesynth.scans import Scan, landmarks
 from facesynth.scans.scanned_surface import ScannedSurface
 from facesynth.surface.mesh import MeshError
+from facesynth.template import standard
 from facesynth.virtual_scanner import Scanner, scan
 
 COARSE = Scanner(photograph=128, spacing=2.0)  # quick
@@ -49,7 +50,7 @@ def first(scans):
 
 def marks(virtual):
     """The true landmarks (43, 3)."""
-    return virtual.truth.vertices[population.template().landmarks]
+    return virtual.truth.vertices[standard().landmarks]
 
 
 def with_mesh(virtual, vertices=None, faces=slice(None)):
@@ -78,7 +79,7 @@ def test_every_point_of_a_known_face_is_found(scans, results):
 
 
 def test_hardly_a_triangle_is_turned_away_from_the_true_one(scans, results):
-    faces = population.template().faces
+    faces = standard().faces
     for virtual, result in zip(scans, results, strict=True):
         assert flipped(result, virtual.truth.vertices, faces).mean() < 0.005  # all at the lips
 
@@ -86,7 +87,7 @@ def test_hardly_a_triangle_is_turned_away_from_the_true_one(scans, results):
 def test_a_notion_of_faces_is_better_than_smoothness_alone(scans, results):
     for virtual, result in zip(scans, results, strict=True):
         surface, truth = ScannedSurface(virtual), virtual.truth.vertices
-        alone = nonrigid(surface, marks(virtual), prior=deformation.smooth())
+        alone = nonrigid(surface, marks(virtual), prior=deformation.smooth(standard()))
         ours, without = (alignment.errors(r, truth, surface) for r in (result, alone))
         assert ours[0] < without[0]
         assert ours[1] < without[1]
@@ -104,7 +105,7 @@ def test_a_moved_scan_gives_the_moved_result(first, results):
 
 def test_the_edge_of_a_hole_does_not_pull(first, results):
     truth = first.truth.vertices
-    face = population.template()
+    face = standard()
     nose = face.vertices[:, 2].argmax()
     centre = truth[distance(face.vertices[:, :2], face.vertices[nose, :2] + CHEEK).argmin()]
     middles = first.vertices[first.faces].mean(axis=1)
@@ -138,7 +139,7 @@ def test_a_landmark_is_doubted_by_how_far_off_it_is(first):
     known = marks(first)
     known[7] = np.nan
     problem = Problem(first, known)
-    start = population.template().vertices
+    start = standard().vertices
     problem.landmarks = problem.marked @ start
     limit = alignment.LANDMARK_OUTLIER * alignment.LANDMARK_ERROR
     problem.landmarks[3] += [0.0, limit, 0.0]
@@ -152,10 +153,10 @@ def test_a_landmark_is_doubted_by_how_far_off_it_is(first):
 def test_an_unknown_landmark_does_not_pull_in_gradient_descent(first):
     some = marks(first)
     some[[3, 20]] = [np.nan, np.inf, 0.0]
-    start = Problem(first, some).frame.apply(population.template().vertices)
+    start = Problem(first, some).frame.apply(standard().vertices)
     alone = Weights(surface=0.0, smoothness=0.0)
     result = gradient_descent(first, some, rounds=3, weights=alone)
-    moved = distance(result, start)[population.template().landmarks] > 1e-6
+    moved = distance(result, start)[standard().landmarks] > 1e-6
     np.testing.assert_array_equal(np.flatnonzero(~moved), [3, 20])
 
 
@@ -198,7 +199,7 @@ def test_a_term_may_be_left_out(first, results, term):
 
 
 def test_the_terms_are_measured_whatever_they_weigh(first):
-    start = population.template().vertices
+    start = standard().vertices
     as_ever = Problem(first, marks(first)).terms(start)
     unweighted = Problem(first, marks(first), weights=Weights(0, 0, 0)).terms(start)
     assert unweighted == as_ever
@@ -236,7 +237,7 @@ def test_gradient_descent_lowers_the_energy(first):
 
 
 def test_a_heavy_surface_does_not_make_the_descent_unstable(first):
-    start = Problem(first, marks(first)).frame.apply(population.template().vertices)
+    start = Problem(first, marks(first)).frame.apply(standard().vertices)
     result = gradient_descent(first, marks(first), rounds=15, weights=Weights(surface=1e4))
     assert distance(result, start).max() < 15
 
@@ -257,7 +258,7 @@ def test_the_callback_is_called_after_every_round(first, results):
     assert np.median(distance(passed[-1], truth)) < np.median(distance(passed[0], truth))
     assert np.median(distance(passed[-1], result)) < 1e-9  # but for what was unfolded
     smooth = passed[alignment.MODE_ROUNDS]
-    assert not flipped(result, smooth, population.template().faces).any()
+    assert not flipped(result, smooth, standard().faces).any()
     assert result.tobytes() == results[0].tobytes()
 
 
@@ -272,7 +273,7 @@ def test_a_turned_triangle_is_flipped_and_a_moved_one_is_not():
 
 def test_what_flips_triangles_is_taken_back(first, results, monkeypatch):
     """Vertices strewn by 30 mm, where those of the template are about 2 mm apart."""
-    faces = population.template().faces
+    faces = standard().faces
     smooth = {}
 
     def strew(problem, vertices, report):
@@ -321,7 +322,7 @@ def test_methods_are_compared_on_the_same_scans():
 def test_a_real_scan_by_found_and_by_given_landmarks():
     james = Scan.load(real_data.james())
     surface = ScannedSurface(james)
-    by_found = nonrigid(surface, landmarks.detect(james), marked=landmarks.template_operator())
+    by_found = nonrigid(surface, landmarks.detect(james), marked=standard().at_detected)
     by_given = nonrigid(surface, james.landmarks)
     for vertices in (by_found, by_given):
         places = surface.nearest(vertices)

@@ -215,7 +215,7 @@ def test_changing_a_result_changes_the_page(pages):
     for c in CLAIMS:
         assert f'href="{c.chapter}.html#{c.figure}"' in page
         assert f'href="claims.html#claim-{c.name}"' in short
-    assert re.search(r"https://github.com/x/y/blob/main/lib/facesynth/evaluation.py#L\d+", page)
+    assert re.search(r"https://github.com/x/y/blob/main/lib/facesynth/evaluation/swd.py#L\d+", page)
 
     path = pages / "book/results/02_morphable_model.json"
     path.write_text(path.read_text().replace("0.5", "0.875"))

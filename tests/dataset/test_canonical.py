@@ -6,27 +6,28 @@ import pytest
 from facesynth import virtual_scanner
 from facesynth.dataset import canonical
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import sample, template
+from facesynth.population import sample
 from facesynth.rendering import colour
 from facesynth.scans import Scan
 from facesynth.surface.mesh import MeshArrayError
+from facesynth.template import standard
 
 SIZE = 128
 
 
 @pytest.fixture(scope="module")
 def mapping():
-    return UniversalMapping(template(), SIZE)
+    return UniversalMapping(standard(), SIZE)
 
 
 @pytest.fixture(scope="module")
 def clean(mapping):
     """A perfect scan: a face on the template's triangles with its texture as the photograph."""
     people = sample(1, 4, resolution=SIZE, n_jobs=1, progress=False)
-    uv = mapping.uv[template().faces]
+    uv = mapping.uv[standard().faces]
     vertices = people.geometry[0].astype(np.float64)
     which = np.zeros(len(uv), dtype=np.int64)
-    return Scan(vertices, template().faces, uv, which, (people.textures[0],))
+    return Scan(vertices, standard().faces, uv, which, (people.textures[0],))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_perfect_scan_gives_its_texture_back(clean, mapping):
 
 
 def test_a_hole_is_not_valid(clean, mapping):
-    model = template()
+    model = standard()
     cheek = model.vertices[model.faces].mean(axis=1)
     gone = np.linalg.norm(cheek - cheek[np.abs(cheek - [40, -20, 25]).sum(1).argmin()], axis=1) < 15
     keep = ~gone
@@ -148,8 +149,8 @@ def test_fill_stays_between_its_surroundings():
 def test_real_scan(real_data_folder, mapping):
     scan = Scan.load(real_data_folder / "james/james.obj")
     # unaligned: the template, moved onto the landmarks' middle
-    middle = template().vertices[template().landmarks].mean(axis=0)
-    vertices = template().vertices - middle + scan.landmarks.mean(axis=0)
+    middle = standard().vertices[standard().landmarks].mean(axis=0)
+    vertices = standard().vertices - middle + scan.landmarks.mean(axis=0)
     found = canonical.canonical_texture(scan, vertices, mapping)
     assert found.valid.any()
     assert not found.valid.all()

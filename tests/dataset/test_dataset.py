@@ -16,13 +16,20 @@ import filelock
 import joblib
 import numpy as np
 import pytest
+from another_face import write
 from PIL import Image
+from scipy.spatial import cKDTree
 
+from facesynth.alignment.deformation import similarity
+from facesynth.alignment.registration import nonrigid
 from facesynth.command import main
 from facesynth.dataset import aligned_scan, contact_sheet, dataset
 from facesynth.files.atomic import WriteError
+from facesynth.mapping import UniversalMapping
 from facesynth.people import real_data
-from facesynth.population import sample, template
+from facesynth.population import sample
+from facesynth.scans.scanned_surface import ScannedSurface
+from facesynth.template import Template, standard
 from facesynth.virtual_scanner import Scanner, scan
 
 R = 64
@@ -77,7 +84,7 @@ def content(out):
 
 def stamps(out):
     """When each result was written."""
-    return {path.stem: path.stat().st_mtime_ns for path in out.rglob("*.npz")}
+    return {path.stem: path.stat().st_mtime_ns for path in (out / "scans").rglob("*.npz")}
 
 
 def test_names_arrays_and_failures(whole):
@@ -85,7 +92,7 @@ def test_names_arrays_and_failures(whole):
     assert list(whole.failed) == ["bad"]
     assert whole.failed["bad"].startswith("ScanFileError: ")
     assert "bad.obj, line 3" in whole.failed["bad"]
-    assert whole.geometry.shape == (3, *template().vertices.shape)
+    assert whole.geometry.shape == (3, *standard().vertices.shape)
     assert whole.geometry.dtype == np.float32
     assert whole.textures.shape == (3, R, R, 3)
     assert whole.textures.dtype == np.uint8
@@ -96,14 +103,14 @@ def test_names_arrays_and_failures(whole):
 def test_faces_are_the_ones_that_were_scanned(whole, virtual):
     for vertices, made in zip(whole.geometry, virtual.values(), strict=True):
         truth = made.truth.vertices
-        off = vertices - aligned_scan.rigid(truth).apply(truth)
+        off = vertices - aligned_scan.rigid(truth, standard()).apply(truth)
         assert np.median(np.linalg.norm(off, axis=1)) < 2.0
 
 
 def test_rigid_keeps_the_size_and_is_the_population_s():
     face = sample(1, 4, n_jobs=1, progress=False).geometry[0].astype(np.float64)
     turned = face[:, [2, 0, 1]] * 1.0 + [10, 20, 30]  # a cyclic permutation is a rotation
-    move = aligned_scan.rigid(turned)
+    move = aligned_scan.rigid(turned, standard())
     assert move.scale == 1.0
     np.testing.assert_allclose(move.apply(turned), face, atol=1e-3)
 
@@ -123,6 +130,43 @@ def test_a_dask_cluster_makes_the_same_bytes(scans, whole, tmp_path):
     ):  # fmt: skip
         made = build(scans, tmp_path / "out", n_jobs=-1)
     assert content(made.folder) == content(whole.folder)
+
+
+def test_scans_are_aligned_with_anybodys_template(scans, virtual, tmp_path, capsys):
+    path, out = write(tmp_path), tmp_path / "out"
+    command = ["dataset", str(scans), "--out", str(out), "--resolution", str(R), "--jobs", "1"]
+    assert main([*command, "--template", str(path)]) == 0
+    assert "the hole at mouth" in capsys.readouterr().out
+    made = dataset.load(out)
+    face = Template.load(path)
+    assert made.template.digest == face.digest
+    assert made.names == ("a/first", "a/second", "third")
+    assert made.geometry.shape == (3, *face.vertices.shape)
+    assert made.valid.mean() > 0.4
+    ours = UniversalMapping(standard(), 512)
+    at = ours.to_image(standard().vertices[:, :3]).reshape(-1, 3)
+    nearest = cKDTree(at).query(face.vertices)[1]
+    for row, name in zip(made.geometry, made.names, strict=True):
+        # The template is a remeshing of ours: each of its vertices has a place on the true face.
+        truth = virtual[name].truth.vertices
+        true = ours.to_image(truth).reshape(-1, 3)[nearest]
+        move = similarity(row.astype(float), true)
+        off = np.linalg.norm(move.apply(row) - true, axis=1)
+        assert np.median(off) < 7  # mm, within the surface too: it knows nothing of faces
+    surface = ScannedSurface(virtual["a/first"])
+    aligned = nonrigid(surface, virtual["a/first"].truth.landmarks, face)
+    places = surface.nearest(aligned)
+    gap = np.linalg.norm(surface.points(places) - aligned, axis=1)[~surface.on_border(places)]
+    assert np.median(gap) < 0.2  # mm
+    with pytest.raises(
+        dataset.DatasetError, match=r"was made with template .*, and now it would be"
+    ):
+        build(scans, out)
+    standard().save(out / "template.npz")
+    with pytest.raises(dataset.DatasetError, match="is not the template that this data set was"):
+        dataset.load(out)
+    assert main([*command, "--template", str(tmp_path / "no.obj")]) == 1
+    assert "no.obj" in capsys.readouterr().err
 
 
 def test_a_killed_run_goes_on_and_makes_the_same_bytes(scans, whole, tmp_path):
@@ -327,6 +371,6 @@ def test_command_when_all_scans_fail(tmp_path, capsys):
 
 def test_a_real_scan(real_data_folder, tmp_path):
     (face,) = build(real_data.james().parent, tmp_path / "out").geometry
-    off = np.linalg.norm(face - template().vertices, axis=1)
+    off = np.linalg.norm(face - standard().vertices, axis=1)
     assert np.median(off) < 15  # another face, at the template's place
     assert dataset.load(tmp_path / "out").valid.mean() > 0.6

@@ -14,8 +14,12 @@ from facesynth.dataset.training_set import (
     unpack_geometry,
 )
 from facesynth.evaluation import annotation
-from facesynth.population import sample, template
+from facesynth.population import sample
+from facesynth.population.expression import sample_expressions
+from facesynth.population.identity import sample_faces
 from facesynth.surface.mesh import graph_laplacian
+from facesynth.template import standard
+from facesynth.virtual_scanner import open_world
 
 EXPRESSIONS = {name: population.EXPRESSIONS[name] for name in ("neutral", "smile")}
 
@@ -38,7 +42,7 @@ def test_geometry_comes_back_to_hundredths_of_a_millimetre(faces):
 
 def test_what_rounding_does_is_smooth(faces):
     off = (unpack_geometry(pack_geometry(faces)) - faces).astype(float)[0]
-    laplacian = graph_laplacian(template().faces)
+    laplacian = graph_laplacian(standard().faces)
     roughness = (laplacian @ off) / laplacian.diagonal()[:, None]  # against the neighbours
     assert np.sqrt((roughness**2).mean()) < STEP / 2 < np.sqrt((off**2).mean())
 
@@ -50,7 +54,7 @@ def test_packing_what_was_unpacked_changes_little(faces):
 
 
 def test_the_template_itself_is_exact_and_small():
-    still = template().vertices[None]
+    still = standard().vertices[None]
     packed = pack_geometry(still)
     assert len(packed) < 300  # bytes, of 223,416 in float64
     np.testing.assert_allclose(unpack_geometry(packed), still, atol=1e-4)
@@ -61,23 +65,32 @@ def test_the_template_itself_is_exact_and_small():
 def small(monkeypatch):
     """One subject a file and two expressions; returns the subjects that were scanned."""
     monkeypatch.setattr(training_set, "SUBJECTS_A_FILE", 1)
-    monkeypatch.setattr(population, "EXPRESSIONS", EXPRESSIONS)
+    monkeypatch.setattr(training_set, "EXPRESSIONS", EXPRESSIONS)
     scanned = []
 
     def some(seed, subject, resolution):
         scanned.append(subject)
-        identities, _ = training_set.sample_faces(1, seed, subject)
-        faces = training_set.sample_expressions(identities, seed, subject)[0][0]
+        identities, _ = sample_faces(1, seed, subject)
+        faces = sample_expressions(identities, seed, subject)[0][0]
         for k in range(2):
             texture, relief = population.paint(seed, subject, resolution, faces[k])
             yield virtual_scanner.scan(faces[k], texture, relief=relief, seed=[seed, subject, k])
 
-    monkeypatch.setattr(training_set, "_scans", some)
+    monkeypatch.setattr(open_world, "scans", some)
     return scanned
 
 
 def build(folder, n=2, resolution=64, seed=0):
-    return training_set.build(n, seed, folder, resolution=resolution, n_jobs=1, progress=False)
+    return training_set.build(
+        n,
+        seed,
+        folder,
+        open_world.scans,
+        sources=open_world.SOURCES,
+        resolution=resolution,
+        n_jobs=1,
+        progress=False,
+    )
 
 
 def test_a_training_set_from_scanner_to_file_and_back(small, tmp_path, capsys):
@@ -153,7 +166,7 @@ def test_a_full_disk_leaves_nothing_half_written(small, tmp_path, monkeypatch):
 @pytest.mark.parametrize("n", [0, -5, 3])
 def test_a_number_of_subjects_that_fills_no_files_is_named(n, tmp_path):
     with pytest.raises(TrainingSetError, match=f"{n} subjects do not fill files of 5"):
-        training_set.build(n, 0, tmp_path, progress=False)
+        training_set.build(n, 0, tmp_path, open_world.scans, progress=False)
     assert not list(tmp_path.iterdir())
 
 
@@ -165,7 +178,7 @@ def test_no_training_set_is_named(tmp_path):
 
 
 def test_one_files_scans_are_each_subject_in_all_expressions():
-    scans = list(training_set._scans(0, 3, 64))
+    scans = list(open_world.scans(0, 3, 64))
     assert [scan.name for scan in scans] == [f"subject 3, {e}" for e in population.EXPRESSIONS]
     assert all(len(scan.photographs) == 2 for scan in scans)
 

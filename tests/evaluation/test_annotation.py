@@ -8,8 +8,8 @@ from facesynth.dataset import training_set
 from facesynth.evaluation import annotation, identity
 from facesynth.evaluation.annotation import AGES, Annotator, Identities, IdentitiesError, age_group
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import template
 from facesynth.population.sampling import LABELS
+from facesynth.template import standard
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_the_released_identities_are_those_of_the_released_scans():
     np.testing.assert_array_equal(known.subjects[: len(scans)], scans.subjects)
     np.testing.assert_array_equal(known.expressions[: len(scans)], scans.expressions)
     some = [0, 7, 24]
-    uv = UniversalMapping(template(), 256).uv
+    uv = UniversalMapping(standard(), 256).uv
     found = identity.describe(
         scans.geometry[some], scans.textures[some], uv, n_jobs=1, progress=False
     )

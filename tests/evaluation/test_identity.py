@@ -7,8 +7,8 @@ from facesynth.dataset import training_set
 from facesynth.evaluation import identity
 from facesynth.evaluation.identity import IdentityError
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import template
 from facesynth.surface.mesh import MeshError
+from facesynth.template import standard
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def scans():
 
 @pytest.fixture(scope="module")
 def uv():
-    return UniversalMapping(template(), 256).uv
+    return UniversalMapping(standard(), 256).uv
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_distances_are_euclidean():
 
 def test_eyes_lie_where_the_network_expects_them(scans, uv):
     """Of a face that is all dark but for its eyes."""
-    model = template()
+    model = standard()
     lit = np.clip(model.regions["left_eye"] + model.regions["right_eye"], 0, 1)
     to = UniversalMapping(model, 256)
     texture = np.repeat(255 * to.to_image(lit[:, None]), 3, axis=2).round().astype(np.uint8)

@@ -10,8 +10,9 @@ from facesynth.face_gan.geometry_images import (
 )
 from facesynth.face_gan.geometry_images import mirrored as mirrored_images
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import sample, template
+from facesynth.population import sample
 from facesynth.surface.mesh import MeshArrayError
+from facesynth.template import standard
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +22,12 @@ def faces():
 
 @pytest.fixture(scope="module")
 def to(faces):
-    return GeometryImages.fit(UniversalMapping(template(), 64), faces)
+    return GeometryImages.fit(UniversalMapping(standard(), 64), faces)
 
 
 def mirrored(face):
     """The face in a mirror, in the template's numbering."""
-    return face[..., template().mirror, :] * np.float32([-1, 1, 1])
+    return face[..., standard().mirror, :] * np.float32([-1, 1, 1])
 
 
 def test_the_unit_is_three_deviations_of_faces_and_their_mirror_images(to, faces):
@@ -36,7 +37,7 @@ def test_the_unit_is_three_deviations_of_faces_and_their_mirror_images(to, faces
     both = np.concatenate([faces, mirrored(faces)])
     np.testing.assert_allclose(both.mean(axis=0), to.mean, atol=1e-3)
     np.testing.assert_allclose(3 * np.maximum(both.std(axis=0), 0.2), to.unit, rtol=1e-2)
-    np.testing.assert_array_equal(to.unit, to.unit[template().mirror])
+    np.testing.assert_array_equal(to.unit, to.unit[standard().mirror])
     assert 0.2 < images.std() < 0.45
 
 

@@ -11,8 +11,9 @@ from facesynth.face_gan.latent_inversion import invert
 from facesynth.face_gan.models import configuration
 from facesynth.face_gan.released_models import ReleasedModel
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import sample, template
+from facesynth.population import sample
 from facesynth.surface.mesh import MeshArrayError
+from facesynth.template import standard
 
 R = 32
 
@@ -22,7 +23,7 @@ def model():
     """A generator that was never trained: it makes images all the same."""
     torch.manual_seed(0)
     config = configuration("faces", R, channels=12, n_shown=48)
-    to = GeometryImages.fit(UniversalMapping(template(), R), sample(6, 3, progress=False).geometry)
+    to = GeometryImages.fit(UniversalMapping(standard(), R), sample(6, 3, progress=False).geometry)
     return ReleasedModel("faces", config.generator().eval().requires_grad_(False), config, to)
 
 

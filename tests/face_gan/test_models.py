@@ -11,7 +11,8 @@ from facesynth.dataset.training_set import TrainingSet
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import sample, template
+from facesynth.population import sample
+from facesynth.template import standard
 
 N, R = 4, 32
 
@@ -25,7 +26,7 @@ def faces():
 
 @pytest.fixture(scope="module")
 def to(faces):
-    return GeometryImages.fit(UniversalMapping(template(), R), faces.geometry)
+    return GeometryImages.fit(UniversalMapping(standard(), R), faces.geometry)
 
 
 @pytest.mark.parametrize("model", face_gan.CHANNELS)
@@ -44,7 +45,7 @@ def test_every_model_learns_from_its_images(model, faces, to, tmp_path):
 def test_mirrored_as_configured_a_face_is_the_face_in_a_mirror(faces, to):
     mirrored = replace(
         faces,
-        geometry=faces.geometry[:, template().mirror] * np.float32([-1, 1, 1]),
+        geometry=faces.geometry[:, standard().mirror] * np.float32([-1, 1, 1]),
         textures=faces.textures[:, :, ::-1],
         valid=faces.valid[:, :, ::-1],
     )
@@ -86,7 +87,7 @@ def test_what_no_scan_shows_is_not_masked(faces, to):
 def test_what_cannot_be_learned_is_named(faces, to):
     with pytest.raises(face_gan.UnknownModelError, match="unknown model 'hair'; there are tex"):
         face_gan.training_images("hair", faces, to)
-    large = GeometryImages(UniversalMapping(template(), 128), to.mean, to.unit)
+    large = GeometryImages(UniversalMapping(standard(), 128), to.mean, to.unit)
     with pytest.raises(gan.ImageSizeError, match="64 x 64 pixels do not shrink to 128 x 128"):
         face_gan.training_images("textures", faces, large)
 

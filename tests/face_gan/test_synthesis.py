@@ -26,8 +26,9 @@ from facesynth.face_gan.released_models import WeightsError
 from facesynth.files.atomic import WriteError
 from facesynth.gan.run_folder import CONFIG, GENERATOR
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import sample, template
+from facesynth.population import sample
 from facesynth.surface.mesh import check_disk, graph_laplacian, vertex_normals
+from facesynth.template import standard
 
 R = 64
 CAMERA = "new THREE.PerspectiveCamera(40, 1, 0.01, 10); camera.position.set(0.1, 0.05, 0.45)"
@@ -53,7 +54,7 @@ def run(tmp_path_factory):
 def weights(run, tmp_path_factory):
     """Its generator, released, also in the place of that of faces at rest."""
     geometry = sample(6, 3, progress=False).geometry
-    to = GeometryImages.fit(UniversalMapping(template(), R), geometry)
+    to = GeometryImages.fit(UniversalMapping(standard(), R), geometry)
     path = tmp_path_factory.mktemp("weights") / "faces.safetensors"
     released_models.save(path, "faces", run, to)
     released_models.save(path.with_name("neutral.safetensors"), "neutral", run, to)
@@ -123,7 +124,7 @@ def test_models_make_what_they_are_for(run, weights, tmp_path):
     released_models.save(tmp_path / "textures.safetensors", "textures", folder, to)
     textures, both = (released_models.load(p) for p in (tmp_path / "textures.safetensors", path))
     images = gan.sample(both.generator, 2, seed=0)
-    assert both.geometry(images).shape == (2, *template().vertices.shape)
+    assert both.geometry(images).shape == (2, *standard().vertices.shape)
     assert both.textures(images).shape == (2, R, R, 3)
     assert textures.textures(gan.sample(textures.generator, 2, seed=0)).shape == (2, R, R, 3)
     with pytest.raises(ValueError, match="makes no geometries"):
@@ -139,7 +140,7 @@ def test_generated_geometry_is_blurred_and_evenly_placed(weights):
     np.testing.assert_array_equal(rough, made.geometries.to_geometry(images[..., 3:]))
     np.testing.assert_array_equal(smooth, made.geometry(images))
     away = [(v - made.geometries.mean) / made.geometries.unit for v in (rough, smooth)]
-    laplacian = graph_laplacian(template().faces)
+    laplacian = graph_laplacian(standard().faces)
     bumps = [
         np.abs(laplacian @ np.moveaxis(x, 1, 0).reshape(len(laplacian.indptr) - 1, -1))
         for x in away
@@ -156,7 +157,7 @@ def test_faces_are_disks_with_textures(faces):
         assert face.texture.shape == (side, side, 3)
         assert face.texture.dtype == np.uint8
         check_disk(face.vertices, face.faces)
-        assert np.linalg.norm(face.vertices - template().vertices, axis=1).max() < 60  # mm
+        assert np.linalg.norm(face.vertices - standard().vertices, axis=1).max() < 60  # mm
 
 
 def test_the_same_seed_makes_the_same_bytes(faces, tmp_path):

@@ -25,6 +25,8 @@ from facesynth.gan import (
     Discriminator,
     Generator,
     Images,
+    LockedRunError,
+    OtherDataError,
     OtherRunError,
     RunFolder,
     UnfinishedRunError,
@@ -341,11 +343,11 @@ def test_a_run_into_a_new_folder_of_a_new_folder(tmp_path):
 
 def test_no_run_and_an_unfinished_one_are_named(tmp_path):
     folder = RunFolder(tmp_path / "run")
-    with pytest.raises(UnfinishedRunError, match="run holds no run: train one into it"):
+    with pytest.raises(UnfinishedRunError, match=r"no run in .*run: train one"):
         _ = folder.config
-    folder.open(TINY)
+    folder.open(TINY, faces())
     assert folder.config == TINY
-    with pytest.raises(UnfinishedRunError, match=r"no finished run: call train\(\)"):
+    with pytest.raises(UnfinishedRunError, match=r"no finished run in .*: call train\(\)"):
         folder.generator()
     assert folder.samples() == {}
 
@@ -360,11 +362,62 @@ def test_a_run_of_another_configuration_is_named(copy):
         run(TINY, faces(), copy)
 
 
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: Images(255 - d.pixels, d.masks), "other pixels, masks or order"),
+        (lambda d: Images(d.pixels, ~d.masks | np.eye(d.resolution, dtype=bool)), "other pixels"),
+        (lambda d: Images(d.pixels[::-1].copy(), d.masks[::-1].copy()), "order"),
+        (lambda d: Images(d.pixels[1:], d.masks[1:]), "images 12, now 11"),
+    ],
+)
+def test_other_data_is_another_run(copy, finished, change, message):
+    if not finished:
+        (copy / GENERATOR).unlink()
+    before = contents(copy)
+    with pytest.raises(OtherDataError, match=f"{message}.*train into another folder"):
+        run(TINY, change(faces()), copy)
+    assert contents(copy).items() >= before.items()
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{}"])
+def test_a_run_that_does_not_tell_its_data_is_not_resumed(copy, content):
+    (copy / "data.json").unlink()
+    if content is not None:
+        (copy / "data.json").write_text(content)
+    with pytest.raises(OtherDataError, match=r"data\.json"):
+        run(TINY, faces(), copy)
+
+
+def test_two_processes_do_not_train_into_one_folder(copy):
+    (copy / GENERATOR).unlink()
+    code = (
+        "import sys, time; from pathlib import Path; from facesynth.gan import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1])).lock():\n"
+        "    print('locked', flush=True); time.sleep(600)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code, str(copy)], stdout=subprocess.PIPE)
+    assert other.stdout.readline() == b"locked\n"
+    before = contents(copy)
+    with pytest.raises(LockedRunError, match=r"another process is training into .* wait until"):
+        run(TINY, faces(), copy)
+    assert contents(copy) == before
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    run(TINY, faces(), copy)  # a killed process leaves no lock
+
+
 def test_a_finished_run_is_not_trained_again(copy):
     before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
     data = Watched(faces().pixels)
     run(TINY, Images(data, faces().masks), copy)
-    assert not data.asked
+    assert [rows.tolist() for rows in data.asked] == [list(range(12))]  # for the fingerprint
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
 
 
@@ -395,7 +448,7 @@ def test_a_damaged_checkpoint_is_named(copy, damage):
     (copy / GENERATOR).unlink()
     path = copy / CHECKPOINT
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DamagedFileError, match=r"checkpoint\.safetensors is damaged: .*; put back"):
+    with pytest.raises(DamagedFileError, match=r"checkpoint\.safetensors is damaged: .*restore"):
         run(TINY, faces(), copy)
 
 
@@ -454,7 +507,7 @@ def test_lines_of_the_log_need_not_meet_the_checkpoints(stop_at, tmp_path):
 @pytest.mark.parametrize("begun", ["", "images,resol", "images,resolution\r\n4,4.0,0."])
 def test_a_log_that_was_only_begun_is_begun_again(begun, whole, tmp_path):
     folder = RunFolder(tmp_path)
-    folder.open(TINY)
+    folder.open(TINY, faces())
     (tmp_path / "log.csv").write_text(begun)
     assert log(run(TINY, faces(), tmp_path)) == log(whole)
 
@@ -568,7 +621,7 @@ def test_a_batch_that_processes_cannot_share_is_named(monkeypatch, tmp_path):
 def test_every_image_is_shown_once_in_each_round(tmp_path):
     data = Watched(faces().pixels)  # 12 images, 64 of which are shown
     run(TINY, Images(data), tmp_path)
-    order = np.concatenate(data.asked)
+    order = np.concatenate(data.asked[1:])  # the first reading is for the fingerprint
     assert len(order) == 64
     rounds = [order[k : k + 12].tolist() for k in range(0, 60, 12)]
     assert all(sorted(each) == list(range(12)) for each in rounds)

@@ -15,16 +15,16 @@ from facesynth.population.occlusion import ambient_occlusion
 from facesynth.population.photometry import Photometry
 from facesynth.population.skin import skin_colour
 from facesynth.population.strokes import line, scatter
-from facesynth.population.template import template
 from facesynth.rendering.colour import srgb
 from facesynth.surface.mesh import MeshArrayError, NonFiniteVertexError
+from facesynth.template import standard
 
 AFRICAN, ASIAN, CAUCASIAN = np.eye(3)
 
 
 @cache
 def photometry(resolution=128):
-    return Photometry(template(), resolution)
+    return Photometry(standard(), resolution)
 
 
 def subject(seed=3, gender=0.9, ancestry=CAUCASIAN, age=40):
@@ -33,7 +33,7 @@ def subject(seed=3, gender=0.9, ancestry=CAUCASIAN, age=40):
 
 def paint(look, resolution=128, vertices=None, seed=7):
     texture, _ = photometry(resolution).paint(
-        look, template().vertices if vertices is None else vertices, seed
+        look, standard().vertices if vertices is None else vertices, seed
     )
     return texture
 
@@ -75,7 +75,7 @@ def test_same_seed_same_bytes():
     paint(subject(seed=4), seed=8)  # nothing is left behind between subjects
     assert paint(look, seed=7).tobytes() == first.tobytes()
     assert paint(look, seed=np.random.default_rng(7)).tobytes() == first.tobytes()
-    anew, _ = Photometry(template(), 128).paint(look, template().vertices, 7)
+    anew, _ = Photometry(standard(), 128).paint(look, standard().vertices, 7)
     assert anew.tobytes() == first.tobytes()
     assert np.abs(paint(look, seed=8) - first).max() > 0.05
 
@@ -118,8 +118,8 @@ def test_texel_is_the_distance_between_neighbouring_pixels():
 
 def opened(mm):
     """The template with the lower lip drawn down."""
-    vertices = template().vertices.copy()
-    vertices[template().curves["lower_lip"], 1] -= mm
+    vertices = standard().vertices.copy()
+    vertices[standard().curves["lower_lip"], 1] -= mm
     return vertices
 
 
@@ -130,7 +130,7 @@ def mouth_brightness(vertices):
 
 
 def test_a_closed_mouth_is_a_dark_line():
-    assert mouth_brightness(template().vertices).max() < 0.1
+    assert mouth_brightness(standard().vertices).max() < 0.1
 
 
 def test_an_open_mouth_shows_its_teeth():
@@ -208,7 +208,7 @@ def test_blond_brows_are_not_green():
 def test_irises_have_their_colour(iris):
     look = plain(iris=iris, iris_shade=1.0)
     anatomy = photometry(256).anatomy
-    t = template()
+    t = standard()
     centre = photometry(256)._eyes._iris_centre(t.vertices, "left") - anatomy.origin[:2]
     r = np.hypot(anatomy.x - centre[0], anatomy.y - centre[1]).reshape(256, 256)
     ring = (r > 2.9) & (r < 3.6) & (anatomy.eye.reshape(256, 256) > 0.9)
@@ -220,10 +220,10 @@ def test_irises_have_their_colour(iris):
 
 def test_the_irises_look_straight_ahead_in_every_subject():
     """Moved with the eyes: the pupils stay between the lids of another geometry."""
-    vertices = template().vertices * [1.1, 1.0, 1.0]
+    vertices = standard().vertices * [1.1, 1.0, 1.0]
     eyes = photometry(256)._eyes
     for side in ("left", "right"):
-        lids = vertices[template().curves[f"{side}_lower_lid"]]
+        lids = vertices[standard().curves[f"{side}_lower_lid"]]
         x, y = eyes._iris_centre(vertices, side)
         assert lids[:, 0].min() < x < lids[:, 0].max()
         assert y > lids[:, 1].min()
@@ -298,13 +298,13 @@ def test_impossible_labels_are_named(changes, message):
 def test_bad_input_to_the_painter_is_named():
     with pytest.raises(MeshArrayError, match=r"\(3, 3\)"):
         photometry().paint(subject(), np.zeros((3, 3)), 0)
-    broken = template().vertices.copy()
+    broken = standard().vertices.copy()
     broken[11, 1] = np.nan
     with pytest.raises(NonFiniteVertexError, match="11"):
         photometry().paint(subject(), broken, 0)
     for resolution in (32, 2048):
         with pytest.raises(ValueError, match="between 64 and 1024"):
-            Photometry(template(), resolution)
+            Photometry(standard(), resolution)
 
 
 # Building blocks

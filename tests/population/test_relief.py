@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facesynth.population import gloss, template
+from facesynth.population import gloss
 from facesynth.population.appearance import Appearance, sample_appearance
 from facesynth.population.compression import MOST, Compression
 from facesynth.population.identity import neutral_geometry, sample_identities
 from facesynth.population.photometry import Photometry, hollow_light
+from facesynth.template import standard
 
 
 def grid(n: int = 15) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +69,7 @@ def test_a_collapsed_sheet_has_a_limit() -> None:
 
 @cache
 def photometry(resolution: int = 256) -> Photometry:
-    return Photometry(template(), resolution)
+    return Photometry(standard(), resolution)
 
 
 def subject(**changes: object) -> Appearance:
@@ -88,7 +89,7 @@ FOREHEAD, CHEEK = ((0.0, 22.0), (34.0, 58.0)), ((18.0, 38.0), (-45.0, -22.0))
 
 
 def painted(look: Appearance, **arguments: object) -> tuple[np.ndarray, np.ndarray]:
-    return photometry().paint(look, arguments.pop("vertices", template().vertices), 7, **arguments)
+    return photometry().paint(look, arguments.pop("vertices", standard().vertices), 7, **arguments)
 
 
 def test_relief_is_fine_and_lies_on_the_skin() -> None:
@@ -133,7 +134,7 @@ def test_cavity_of_a_furrow() -> None:
 
 def squeezed_forehead() -> np.ndarray:
     """The template with the brows raised: the forehead is a quarter lower."""
-    vertices = template().vertices.copy()
+    vertices = standard().vertices.copy()
     middle = photometry().anatomy.origin[1] + 46.0
     near = np.exp(-(((vertices[:, 1] - middle) / 22) ** 2))
     vertices[:, 1] -= 0.30 * near * (vertices[:, 1] - middle)
@@ -143,7 +144,7 @@ def squeezed_forehead() -> np.ndarray:
 def test_raised_brows_make_lines_across_the_forehead() -> None:
     look = subject(wrinkles=0.3)
     _, still = painted(look)
-    _, raised = painted(look, vertices=squeezed_forehead(), neutral=template().vertices)
+    _, raised = painted(look, vertices=squeezed_forehead(), neutral=standard().vertices)
     change = (raised - still)[on(*FOREHEAD)]
     assert change.min() < -0.1  # new furrows
     down, right = np.gradient(raised - still)
@@ -155,7 +156,7 @@ def test_raised_brows_make_lines_across_the_forehead() -> None:
 def test_an_unmoved_face_is_its_neutral_one() -> None:
     look = subject(wrinkles=0.5)
     texture, relief = painted(look)
-    again, same = painted(look, neutral=template().vertices)
+    again, same = painted(look, neutral=standard().vertices)
     np.testing.assert_allclose(same, relief, atol=1e-5)
     np.testing.assert_allclose(again, texture, atol=1e-4)
 
@@ -163,13 +164,13 @@ def test_an_unmoved_face_is_its_neutral_one() -> None:
 def test_a_persons_pores_stay_where_they_are() -> None:
     look = subject()
     _, still = painted(look)
-    _, raised = painted(look, vertices=squeezed_forehead(), neutral=template().vertices)
+    _, raised = painted(look, vertices=squeezed_forehead(), neutral=standard().vertices)
     where = on(*CHEEK)
     assert np.corrcoef(still[where], raised[where])[0, 1] > 0.99
 
 
 def test_gloss_is_strongest_in_the_t_zone() -> None:
-    face = template()
+    face = standard()
     oily = gloss(face)
     points = face.vertices[face.landmarks]
     assert oily.shape == (len(face.vertices),)

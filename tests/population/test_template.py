@@ -5,12 +5,13 @@ import pytest
 
 from facesynth.population import template
 from facesynth.surface import mesh
+from facesynth.template import standard
 
 FLIP = np.array([-1.0, 1.0, 1.0])
 
 
 def test_it_is_exactly_mirror_symmetric_and_life_size() -> None:
-    face = template()
+    face = standard()
     np.testing.assert_array_equal(face.vertices[face.mirror] * FLIP, face.vertices)
     width, height, depth = np.ptp(face.vertices, axis=0)
     assert 120 < width < 160
@@ -20,7 +21,7 @@ def test_it_is_exactly_mirror_symmetric_and_life_size() -> None:
 
 
 def test_boundary_is_the_disks_and_starts_at_the_chin() -> None:
-    face = template()
+    face = standard()
     loop = mesh.check_disk(face.vertices, face.faces)
     k = int(np.flatnonzero(loop == face.boundary[0])[0])
     np.testing.assert_array_equal(np.roll(loop, -k), face.boundary)
@@ -30,7 +31,7 @@ def test_boundary_is_the_disks_and_starts_at_the_chin() -> None:
 
 
 def test_triangles_face_outwards() -> None:
-    face = template()
+    face = standard()
     normals = mesh.vertex_normals(face.vertices, face.faces)
     assert normals[face.landmarks[30 - 17], 2] > 0.8  # the tip of the nose points at the viewer
     assert (normals[:, 2] > -0.3).mean() > 0.98
@@ -38,7 +39,7 @@ def test_triangles_face_outwards() -> None:
 
 @pytest.mark.parametrize("name", ["mouth", "lips", "nose", "eyes"])
 def test_regions_are_symmetric_memberships(name: str) -> None:
-    face = template()
+    face = standard()
     region = face.regions[name]
     assert region.shape == (len(face.vertices),)
     assert region.min() == 0
@@ -47,14 +48,14 @@ def test_regions_are_symmetric_memberships(name: str) -> None:
 
 
 def test_eyeballs_mirror_each_other() -> None:
-    face = template()
+    face = standard()
     left, right = face.regions["left_eye"], face.regions["right_eye"]
     np.testing.assert_allclose(left[face.mirror], right, atol=1e-12)
     assert face.vertices[left > 0.5, 0].min() > 0 > face.vertices[right > 0.5, 0].max()
 
 
 def test_landmarks_are_symmetric_and_where_their_names_say() -> None:
-    face = template()
+    face = standard()
     assert face.landmarks.shape == (43,)
     assert len(set(face.landmarks.tolist())) == 43
     # dlib's numbers of mirror images
@@ -82,7 +83,7 @@ def test_landmarks_are_symmetric_and_where_their_names_say() -> None:
 
 
 def test_curves_run_the_way_they_say() -> None:
-    face = template()
+    face = standard()
     for side, sign in (("left", 1), ("right", -1)):
         for lid in ("upper", "lower"):
             x = sign * face.vertices[face.curves[f"{side}_{lid}_lid"], 0]
@@ -93,3 +94,16 @@ def test_curves_run_the_way_they_say() -> None:
     assert upper[-1] == lower[-1]
     assert face.vertices[upper[0], 0] < 0 < face.vertices[upper[-1], 0]
     assert face.vertices[upper, 1].mean() > face.vertices[lower, 1].mean()
+
+
+def test_the_shipped_template_is_what_the_population_makes():
+    made, kept = template.make(), standard()
+    np.testing.assert_allclose(kept.vertices, made.vertices, atol=1e-6)
+    for name in ("faces", "mirror", "boundary", "landmarks"):
+        np.testing.assert_array_equal(getattr(kept, name), getattr(made, name))
+    for kind in ("regions", "curves"):
+        of_kept, of_made = getattr(kept, kind), getattr(made, kind)
+        assert set(of_kept) == set(of_made)
+        for name in of_made:
+            np.testing.assert_allclose(of_kept[name], of_made[name], atol=1e-6)
+    assert kept.detected is not None

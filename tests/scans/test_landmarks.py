@@ -6,10 +6,10 @@ from scipy.spatial.transform import Rotation
 
 from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.people import real_data
-from facesynth.population import sample, template
+from facesynth.population import sample, shipped
 from facesynth.scans import Scan, landmarks
-from facesynth.scans.parts import N_LANDMARKS
 from facesynth.scans.scanned_surface import ScannedSurface
+from facesynth.template import N_LANDMARKS, standard
 
 SIZE = 128
 
@@ -18,10 +18,10 @@ SIZE = 128
 def face():
     """A smiling face on the template's triangles, in some position."""
     people = sample(1, 3, resolution=SIZE, expressions=True, n_jobs=1, progress=False)
-    uv = UniversalMapping(template(), SIZE).uv[template().faces]
+    uv = UniversalMapping(standard(), SIZE).uv[standard().faces]
     vertices = people.expressions[0, 1].astype(np.float64) + [40, -300, 120]
     photograph = np.zeros(len(uv), dtype=np.int64)
-    return Scan(vertices, template().faces, uv, photograph, (people.textures[0],), name="smile")
+    return Scan(vertices, standard().faces, uv, photograph, (people.textures[0],), name="smile")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def without(scan, keep):
 
 
 def test_detected_points_are_the_template_s(face, found):
-    error = np.linalg.norm(found - landmarks.template_operator() @ face.vertices, axis=1)
+    error = np.linalg.norm(found - standard().at_detected @ face.vertices, axis=1)
     assert np.median(error) < 2.0
     assert error.max() < 12.0
 
@@ -97,8 +97,8 @@ def test_without_given_landmarks_they_are_detected(face, found):
 
 
 def test_operator_takes_means_of_corners():
-    operator = landmarks.template_operator()
-    model = template()
+    operator = standard().at_detected
+    model = standard()
     assert operator.shape == (N_LANDMARKS, len(model.vertices))
     np.testing.assert_allclose(operator.sum(axis=1), 1, atol=1e-5)
     assert operator.min() >= 0
@@ -108,13 +108,13 @@ def test_operator_takes_means_of_corners():
 
 
 def test_operator_is_symmetric():
-    points = landmarks.template_operator() @ template().vertices
-    np.testing.assert_allclose(points[landmarks.MIRROR] * [-1, 1, 1], points, atol=0.2)
+    points = standard().at_detected @ standard().vertices
+    np.testing.assert_allclose(points[shipped.MIRROR] * [-1, 1, 1], points, atol=0.2)
 
 
 def test_mirror_pairs_the_template_s_landmarks():
-    model = template()
-    np.testing.assert_array_equal(model.mirror[model.landmarks], model.landmarks[landmarks.MIRROR])
+    model = standard()
+    np.testing.assert_array_equal(model.mirror[model.landmarks], model.landmarks[shipped.MIRROR])
 
 
 def test_views_look_back_along_their_rays():

@@ -7,12 +7,12 @@ import pytest
 import trimesh
 from scipy.spatial import cKDTree
 
-from facesynth import population
 from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.rendering import colour
 from facesynth.rendering.light import unit
 from facesynth.scans import Scan, ScanError
 from facesynth.surface.mesh import MeshArrayError, MeshError, triangle_areas
+from facesynth.template import standard
 from facesynth.virtual_scanner import Scanner, scan
 from facesynth.virtual_scanner.surface import Surface, camera_position
 from facesynth.virtual_scanner.truth import canonical_points, shown_by
@@ -31,12 +31,12 @@ PERFECT = dataclasses.replace(
 
 @pytest.fixture(scope="module")
 def mapping():
-    return UniversalMapping(population.template(), R)
+    return UniversalMapping(standard(), R)
 
 
 @pytest.fixture(scope="module")
 def face():
-    return population.template().vertices
+    return standard().vertices
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def closest(vertices, faces, points, candidates=24):
 
 
 def closest_on_face(made, points):
-    return closest(made.truth.vertices, population.template().faces, points)
+    return closest(made.truth.vertices, standard().faces, points)
 
 
 def test_same_seed_same_scan(face, skin, mapping, rough):
@@ -94,9 +94,7 @@ def test_the_head_moves_rigidly(face, rough):
     pose = rough.truth.pose
     np.testing.assert_allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(rough.truth.vertices, face @ pose[:3, :3].T + pose[:3, 3])
-    np.testing.assert_array_equal(
-        rough.truth.landmarks, rough.truth.vertices[population.template().landmarks]
-    )
+    np.testing.assert_array_equal(rough.truth.landmarks, rough.truth.vertices[standard().landmarks])
     assert rough.landmarks is None
 
 
@@ -151,7 +149,7 @@ def test_photographs_show_the_place_that_a_triangle_covers(perfect, mapping):
         column, row = (u * image.shape[1]).astype(int), ((1 - v) * image.shape[0]).astype(int)
         colours[own] = image[row, column]
     points, _, triangle = closest_on_face(perfect, centres[::3])
-    corners = population.template().faces[triangle]
+    corners = standard().faces[triangle]
     weights = trimesh.triangles.points_to_barycentric(perfect.truth.vertices[corners], points)
     uv = np.einsum("kj,kjc->kc", weights, mapping.uv[corners])
     expected = 40 + 2 * (np.column_stack([uv[:, 0], 1 - uv[:, 1]]) * R - 0.5)
@@ -200,7 +198,7 @@ def test_spacing_sets_the_number_of_samples(face, skin, mapping, perfect):
 
 def test_holes_are_where_nothing_is_near(perfect, rough, mapping):
     for made in (perfect, rough):
-        face = Surface(made.truth.vertices, population.template().faces)
+        face = Surface(made.truth.vertices, standard().faces)
         points, _ = canonical_points(face, mapping, made.truth.relief)
         near = closest(made.vertices, made.faces, points[::5])[1]
         holes = made.truth.holes.ravel()[::5]
@@ -246,9 +244,9 @@ def test_eyeballs_are_distorted_and_nothing_else(face, skin, mapping):
     settings = dataclasses.replace(PERFECT, eye_noise=1.0)
     made = scan(face, skin, seed=6, mapping=mapping, settings=settings)
     _, distance, triangle = closest_on_face(made, made.vertices)
-    regions = population.template().regions
+    regions = standard().regions
     eye = regions["left_eye"] + regions["right_eye"]
-    on_eye = eye[population.template().faces[triangle]].max(axis=1) > 0
+    on_eye = eye[standard().faces[triangle]].max(axis=1) > 0
     assert distance[~on_eye].max() < 0.05
     assert distance[on_eye].max() > 0.5
     eyes = (mapping.barycentric @ eye).reshape(R, R) > 0.99

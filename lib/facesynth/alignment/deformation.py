@@ -1,33 +1,35 @@
-"""Smooth deformations of the template: what the third term of Section 5.2's energy allows.
+r"""Smooth deformations of the template: what the third term of Section 5.2's energy allows.
 
 "The third term serves as a regularization, and penalizes non-smooth deformations." A quadratic
 penalty on deformations is minus the logarithm of a Gaussian distribution over them, and the modes
 of that distribution say what is cheap: a deformation u = μ + Φ a costs |a|². Two are made here.
 
 `smooth` knows nothing of faces: displacements of nearby points are alike, at three distances, and
-those of mirrored points are alike too. `of_population` adds how faces differ, from
-faces whose every point is known. Landmarks do not hold the forehead and the cheeks: where a smooth
-skin lies in its own plane, only a notion of faces can tell.
+those of mirrored points are alike too. `of_faces` adds how faces differ, which is known of the
+standard template alone, from faces whose every point is known. Landmarks do not hold the forehead
+and the cheeks: where a smooth skin lies in its own plane, only a notion of faces can tell.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from importlib import resources
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from facesynth.population import sample, template
+from facesynth.files.atomic import write_whole
 from facesynth.surface.mesh import FloatArray, IntArray
+from facesynth.template import Template, standard
 
 # Displacements' standard deviation and the distance over which they are alike, both in mm.
 SCALES = ((6.0, 100.0), (2.0, 40.0), (1.0, 15.0))
 ASYMMETRY = 0.3  # how much of that variance is different on the two sides of a face
 N_ANCHORS = 120  # points that carry the smooth modes, evenly over the template
 N_SMOOTH = 60  # smooth modes of each kind and coordinate: mirror symmetric and antisymmetric
-N_NEUTRAL, N_EXPRESSIVE = 200, 40  # subjects that the face modes are learned from
-N_FACE_MODES = 80
-SEED = 1000  # of those subjects: others than any that the book scans
+MODES_FILE = "face_modes.npz"  # in data/template, of the standard template
+STEPS = 32767  # of the largest coordinate of a mode, to which the file rounds
 
 
 @dataclass(frozen=True)
@@ -42,49 +44,56 @@ class Deformations:
     modes: NDArray[np.float32]
 
 
-@cache
+@lru_cache(maxsize=4)
 @threadpool_limits.wrap(limits=1)  # the last bits of a sum depend on the number of threads
-def smooth() -> Deformations:
-    """Deformations that are smooth, and know nothing else (made once in a process)."""
-    face = template()
-    even, odd = _smooth_modes(face.vertices, face.mirror)
-    share = np.sqrt(ASYMMETRY)
-    # A symmetric deformation moves mirrored points alike in y and z, and oppositely in x.
-    across, along = np.hstack([odd, share * even]), np.hstack([even, share * odd])
+def smooth(template: Template) -> Deformations:
+    """Deformations that are smooth, and know nothing else (made once for a template)."""
+    points = template.vertices
+    if template.mirror is None:
+        functions = _smooth_modes(points)
+        across = along = functions
+    else:
+        even, odd = _symmetric_modes(points, template.mirror)
+        share = np.sqrt(ASYMMETRY)
+        # A symmetric deformation moves mirrored points alike in y and z, and oppositely in x.
+        across, along = np.hstack([odd, share * even]), np.hstack([even, share * odd])
     k = across.shape[1]
-    modes = np.zeros((len(face.vertices), 3, 3 * k), np.float32)
+    modes = np.zeros((len(points), 3, 3 * k), np.float32)
     for axis, functions in enumerate((across, along, along)):
         modes[:, axis, axis * k : (axis + 1) * k] = functions
-    return Deformations(np.zeros(face.vertices.shape, np.float32), modes)
+    return Deformations(np.zeros(points.shape, np.float32), modes)
 
 
 @cache
-@threadpool_limits.wrap(limits=1)
-def of_population() -> Deformations:
-    """Deformations that lead to faces and their expressions, and smooth ones beyond these.
-
-    Principal components, as in Section 3, of subjects of the book's population and their mirror
-    images, moved on to the template by their landmarks (made once in a process).
-    """
-    face = template()
-    neutral = sample(N_NEUTRAL, SEED, progress=False).geometry
-    expressive = sample(N_EXPRESSIVE, SEED + 1, expressions=True, progress=False).expressions
-    assert expressive is not None
-    shapes = np.concatenate([neutral, expressive.reshape(-1, *neutral.shape[1:])])
-    target = face.vertices[face.landmarks]
-    moved = np.stack([similarity(s[face.landmarks], target).apply(s) for s in shapes])
-    mirrored = moved[:, face.mirror] * [-1, 1, 1]
-    deviations = np.concatenate([moved, mirrored]) - face.vertices  # (n, m, 3)
-    mean = deviations.mean(axis=0)
-    flat = (deviations - mean).reshape(len(deviations), -1)
-    vectors = np.linalg.eigh(flat @ flat.T)[1]  # n faces, far fewer than 3 m coordinates
-    vectors = vectors[:, : -N_FACE_MODES - 1 : -1]
-    learned = (flat.T @ vectors / np.sqrt(len(flat))).reshape(*face.vertices.shape, -1)
-    modes = np.concatenate([learned.astype(np.float32), smooth().modes], axis=2)
-    return Deformations(mean.astype(np.float32), modes)
+def of_faces() -> Deformations:
+    """Deformations of the standard template that lead to faces, and smooth ones beyond these."""
+    with resources.as_file(resources.files("facesynth.data") / "template") as folder:
+        faces = load(Path(folder) / MODES_FILE)
+    modes = np.concatenate([faces.modes, smooth(standard()).modes], axis=2)
+    return Deformations(faces.mean, modes)
 
 
-def _smooth_modes(points: FloatArray, mirror: IntArray) -> tuple[FloatArray, FloatArray]:
+def prior(template: Template) -> Deformations:
+    """What is known of a template's deformations: how faces differ, or that they are smooth."""
+    return of_faces() if template.digest == standard().digest else smooth(template)
+
+
+def save(path: Path, found: Deformations) -> None:
+    """Write deformations, modes to 16 bits of their largest coordinate. Raises `WriteError`."""
+    scale = np.abs(found.modes).max(axis=(0, 1)) / np.float32(STEPS)  # (k,)
+    steps = np.rint(found.modes / scale).astype(np.int16)
+    write_whole(
+        path, lambda file: np.savez_compressed(file, mean=found.mean, steps=steps, scale=scale)
+    )
+
+
+def load(path: Path) -> Deformations:
+    """Read what `save` wrote."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return Deformations(arrays["mean"], arrays["steps"] * arrays["scale"])
+
+
+def _symmetric_modes(points: FloatArray, mirror: IntArray) -> tuple[FloatArray, FloatArray]:
     """Functions (m, k) on points (m, 3), even and odd under the mirror, of smoothness `SCALES`.
 
     Those of a Gaussian process with a sum of Gaussian kernels, reduced by Nyström's method.
@@ -93,14 +102,22 @@ def _smooth_modes(points: FloatArray, mirror: IntArray) -> tuple[FloatArray, Flo
     anchors = np.union1d(anchors, mirror[anchors])
     straight = _kernel(points, points[anchors])  # (m, a)
     crossed = _kernel(points, points[mirror[anchors]])
-    functions = []
-    for sign in (1, -1):
-        covariance = (straight + sign * crossed) / 2
-        values, vectors = np.linalg.eigh(covariance[anchors])
-        values, vectors = values[-N_SMOOTH:], vectors[:, -N_SMOOTH:]
-        kept = values > 1e-9 * values[-1]
-        functions.append(covariance @ (vectors[:, kept] / np.sqrt(values[kept])))
-    return functions[0], functions[1]
+    even, odd = (_functions((straight + sign * crossed) / 2, anchors, N_SMOOTH) for sign in (1, -1))
+    return even, odd
+
+
+def _smooth_modes(points: FloatArray) -> FloatArray:
+    """The same functions, as many, on points without a mirror."""
+    anchors = np.sort(_spread(points, min(2 * N_ANCHORS, len(points))))
+    return _functions(_kernel(points, points[anchors]), anchors, 2 * N_SMOOTH)
+
+
+def _functions(covariance: FloatArray, anchors: IntArray, count: int) -> FloatArray:
+    """Nyström's method: functions (m, k) from covariances (m, a) with the anchors (a,)."""
+    values, vectors = np.linalg.eigh(covariance[anchors])
+    values, vectors = values[-count:], vectors[:, -count:]
+    kept = values > 1e-9 * values[-1]
+    return np.asarray(covariance @ (vectors[:, kept] / np.sqrt(values[kept])))
 
 
 def _kernel(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -25,14 +25,14 @@ reference, with landmarks that weigh more and are never doubted.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, diags_array
 
-from facesynth.alignment.deformation import Deformations, of_population, similarity
-from facesynth.population import template
+from facesynth.alignment.deformation import Deformations, similarity
+from facesynth.alignment.deformation import prior as prior_of
 from facesynth.scans import Scan
 from facesynth.scans.scanned_surface import ScannedSurface
 from facesynth.surface.mesh import (
@@ -43,6 +43,7 @@ from facesynth.surface.mesh import (
     vertex_areas,
     vertex_normals,
 )
+from facesynth.template import Template, standard
 
 MODE_ROUNDS = 8  # of smooth modes
 STIFFNESS = (30.0, 10.0, 3.0, 1.0, 0.3)  # of the rounds in which every vertex moves for itself
@@ -91,9 +92,10 @@ class Problem:
 
     scan       of any topology, in mm
     landmarks  (43, 3) mm on the scan; NaN where one is not known
-    marked     (43, m) operator from the template's vertices to its landmarks; by default they are
-               the template's own landmark vertices. `landmarks.template_operator()` belongs to
-               landmarks that `landmarks.detect` found.
+    template   what is deformed, by default the project's own
+    marked     (43, m) operator from the template's vertices to its landmarks, by default
+               `template.at_landmarks`; `template.at_detected` belongs to landmarks that
+               `scans.landmarks.detect` found. Landmarks that the template lacks are not used.
 
     Raises `TooFewPointsError` with fewer than three known landmarks, `AlignmentError` for landmarks
     of another shape.
@@ -103,23 +105,26 @@ class Problem:
         self,
         scan: Scan | ScannedSurface,
         landmarks: ArrayLike,
+        template: Template | None = None,
         marked: csr_array | None = None,
         weights: Weights = Weights(),
     ) -> None:
-        self.template = template()
+        self.template = template = standard() if template is None else template
         self.weights = weights
         self.surface = scan if isinstance(scan, ScannedSurface) else ScannedSurface(scan)
-        self.marked = _landmark_vertices() if marked is None else marked
+        self.marked = template.at_landmarks if marked is None else marked
         given = np.asarray(landmarks, dtype=np.float64)
         if given.shape != (self.marked.shape[0], 3):
             raise AlignmentError(
                 f"landmarks of shape {given.shape}, expected {(self.marked.shape[0], 3)}: "
                 "keep the rows of those that are not known, as NaN"
             )
+        has = abs(self.marked).sum(axis=1) > 0  # (43,): which the template has
+        given = np.where(has[:, None], given, np.nan)
         self.frame = similarity(self.marked @ self.template.vertices, given)  # to the scan
         self.reliance = np.where(np.isfinite(given).all(axis=1), 1.0, 0.0)  # (43,)
         self.landmarks = self.frame.inverse().apply(np.where(self.reliance[:, None] > 0, given, 0))
-        self.area = vertex_areas(self.template.vertices, self.template.faces) * _trusted()
+        self.area = vertex_areas(template.vertices, template.faces) * _trusted(template)
 
     def pull(self, vertices: FloatArray, chosen: slice = slice(None)) -> Pull:
         """The nearest points of the scan to the vertices (m, 3), or to the chosen ones."""
@@ -177,6 +182,7 @@ Callback = Callable[[FloatArray], None]  # is given the vertices (m, 3) after ev
 def nonrigid(
     scan: Scan | ScannedSurface,
     landmarks: ArrayLike,
+    template: Template | None = None,
     *,
     marked: csr_array | None = None,
     prior: Deformations | None = None,
@@ -186,21 +192,23 @@ def nonrigid(
     """Deform the template onto a scan: vertices (m, 3) in mm, in the scan's frame.
 
     scan, landmarks, marked  see `Problem`
-    prior                    the smooth deformations to begin with; by default those of the
-                             population, `deformation.of_population()`
+    template                 by default the project's own, `template.standard()`
+    prior                    the smooth deformations to begin with; by default what is known of the
+                             template's, `deformation.prior(template)`
     weights                  of the three terms, for experiments: zero leaves one out
     callback                 is given the vertices in the scan's frame after every round
 
     No triangle of the result is flipped against the smooth deformation that it ends from. Raises
     `MeshError` for an unusable scan, `TooFewPointsError` and `AlignmentError`.
     """
-    problem = Problem(scan, landmarks, marked, weights)
+    problem = Problem(scan, landmarks, template, marked, weights)
+    face = problem.template
 
     def report(vertices: FloatArray) -> None:
         if callback is not None:
             callback(problem.frame.apply(vertices))
 
-    smooth = _move_by_modes(problem, of_population() if prior is None else prior, report)
+    smooth = _move_by_modes(problem, prior_of(face) if prior is None else prior, report)
     fitted = _move_vertices(problem, smooth, report)
     return problem.frame.apply(_unflip(smooth, fitted, problem.template.faces))
 
@@ -239,7 +247,7 @@ def _move_by_modes(problem: Problem, prior: Deformations, report: Callback) -> F
 def _move_vertices(problem: Problem, smooth: FloatArray, report: Callback) -> FloatArray:
     """Vertices moved one by one, with the bending of what is added to `smooth` (m, 3) for R."""
     vertices = smooth
-    bending = _bending()
+    bending = _bending(problem.template)
     for stiffness in STIFFNESS:
         stiff = stiffness * problem.weights.smoothness
         pull = problem.pull(vertices)
@@ -257,6 +265,7 @@ def _move_vertices(problem: Problem, smooth: FloatArray, report: Callback) -> Fl
 def gradient_descent(
     scan: Scan | ScannedSurface,
     landmarks: ArrayLike,
+    template: Template | None = None,
     *,
     marked: csr_array | None = None,
     rounds: int = 1000,
@@ -269,9 +278,10 @@ def gradient_descent(
     Arguments and result as those of `nonrigid`; `stiffness` weighs the bending. The step is the
     longest that is stable, 1 / L with L the largest curvature that the energy can have.
     """
-    problem = Problem(scan, landmarks, marked, weights)
-    start = problem.template.vertices
-    bending, marks = stiffness * weights.smoothness * _bending(), problem.marked
+    problem = Problem(scan, landmarks, template, marked, weights)
+    face = problem.template
+    start = face.vertices
+    bending, marks = stiffness * weights.smoothness * _bending(face), problem.marked
     sure = problem.reliance[:, None] * weights.landmarks * CORRELATED
     # Gershgorin: no eigenvalue exceeds the largest sum of a row's magnitudes.
     steepest = float(abs(bending).sum(axis=1).max() + sure.max())
@@ -290,7 +300,10 @@ def gradient_descent(
 
 
 def errors(
-    vertices: FloatArray, truth: FloatArray, surface: ScannedSurface
+    vertices: FloatArray,
+    truth: FloatArray,
+    surface: ScannedSurface,
+    template: Template | None = None,
 ) -> tuple[float, float, float, float]:
     """How far an alignment (m, 3) is from the truth (m, 3), all in mm.
 
@@ -301,7 +314,8 @@ def errors(
     places = surface.nearest(vertices)
     gap = np.linalg.norm(surface.points(places) - vertices, axis=1)[~surface.on_border(places)]
     seen = off[shown(truth, surface)]
-    at_landmarks = float(np.median(off[template().landmarks]))
+    face = standard() if template is None else template
+    at_landmarks = float(np.median(off[face.landmarks[face.known]]))
     return (
         float(np.median(seen)),
         float(np.percentile(seen, 95)),
@@ -339,25 +353,19 @@ def _unflip(smooth: FloatArray, fitted: FloatArray, faces: IntArray) -> FloatArr
         share[share < LEAST_SHARE] = 0  # a triangle without any is as in `smooth`: this ends
 
 
-@cache
-def _bending() -> csr_array:
-    laplacian = graph_laplacian(template().faces)
+@lru_cache(maxsize=4)
+def _bending(template: Template) -> csr_array:
+    laplacian = graph_laplacian(template.faces)
     return (laplacian.T @ laplacian).tocsr()
 
 
-@cache
-def _landmark_vertices() -> csr_array:
-    face = template()
-    k = len(face.landmarks)
-    return csr_array((np.ones(k), (range(k), face.landmarks)), shape=(k, len(face.vertices)))
-
-
-@cache
-def _trusted() -> FloatArray:
+def _trusted(template: Template) -> FloatArray:
     """How far (m,) a scan's surface is to be trusted: not on eyeballs, which shine.
 
     The lids hold them. Where a scan errs there, it then lies off the template, and the valid mask
     of the texture can tell.
     """
-    regions = template().regions
-    return 1 - np.maximum(regions["left_eye"], regions["right_eye"])
+    trusted = np.ones(len(template.vertices))
+    for name in {"left_eye", "right_eye"} & set(template.regions):
+        trusted = np.minimum(trusted, 1 - template.regions[name])
+    return trusted

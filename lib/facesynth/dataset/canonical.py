@@ -14,8 +14,7 @@ from scipy import ndimage
 
 from facesynth.dataset.seams import level_seams
 from facesynth.dataset.stray_hair import stray_hair
-from facesynth.mapping.image_mapping import ImageMapping
-from facesynth.population import template
+from facesynth.mapping import UniversalMapping
 from facesynth.scans.scan import Scan
 from facesynth.scans.scanned_surface import Colours, Places, ScannedSurface
 from facesynth.surface.mesh import FloatArray, MeshArrayError, check_arrays, vertex_normals
@@ -51,7 +50,7 @@ class Canonical:
 
 
 def canonical_texture(
-    scan: Scan | ScannedSurface, vertices: ArrayLike, mapping: ImageMapping
+    scan: Scan | ScannedSurface, vertices: ArrayLike, mapping: UniversalMapping
 ) -> Canonical:
     """Take a scan's colours to the canonical image.
 
@@ -129,13 +128,15 @@ def _pixel_size(points: FloatArray) -> FloatArray:
     return np.sqrt(np.linalg.norm(np.cross(down, right), axis=-1))
 
 
-def _regions(mapping: ImageMapping) -> tuple[Mask, Mask]:
+def _regions(mapping: UniversalMapping) -> tuple[Mask, Mask]:
     """The eyeballs (R, R), and what is dark without being hair over the skin (R, R)."""
-    model = template()
-    eye = np.maximum(model.regions["left_eye"], model.regions["right_eye"])
-    known = model.vertices[model.landmarks]
-    apart = np.linalg.norm(model.vertices[:, None] - known, axis=2)  # (m, 43)
-    busy = (apart[:, np.r_[0:10, 14:43]].min(axis=1) < APART) | (eye > 0)
+    model = mapping.template
+    none = np.zeros(len(model.vertices))
+    eye = np.maximum(*(model.regions.get(name, none) for name in ("left_eye", "right_eye")))
+    dark = np.intersect1d(model.known, np.r_[0:10, 14:43])  # no landmarks along the nose's bridge
+    points = model.vertices[model.landmarks[dark]]
+    apart = np.linalg.norm(model.vertices[:, None] - points, axis=2)  # (m, k)
+    busy = (apart.min(axis=1, initial=np.inf) < APART) | (eye > 0)
     images = mapping.to_image(np.column_stack([eye, busy]).astype(np.float64))
     return images[..., 0] > 0.5, images[..., 1] > 0.5
 

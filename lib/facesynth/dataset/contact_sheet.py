@@ -18,7 +18,6 @@ from PIL import Image, ImageDraw, ImageFont
 from facesynth.dataset.aligned_scan import mapping
 from facesynth.dataset.dataset import Dataset, load
 from facesynth.files.atomic import write_whole
-from facesynth.population import template
 from facesynth.rendering import Camera, render
 
 FOLDER = "contact_sheet"  # in the data set's
@@ -82,9 +81,9 @@ def _page(dataset: Dataset, names: list[str], title: str) -> Image.Image:
 def _scan(dataset: Dataset, name: str) -> Image.Image:
     """A scan's cell: texture and face, the name, and how much is valid."""
     arrays = dataset.read(name)
-    texture, valid = arrays["texture"], arrays["valid"]
+    texture, valid, template = arrays["texture"], arrays["valid"], dataset.template
     face = render(
-        arrays["geometry"], template().faces, mapping(dataset.resolution).uv, texture,
+        arrays["geometry"], template.faces, mapping(dataset.resolution, template).uv, texture,
         camera=CAMERA, size=PICTURE, background=(1, 1, 1),
     )  # fmt: skip
     cell = Image.new("RGB", (WIDTH, HEIGHT), PAPER)

@@ -5,6 +5,7 @@ run that was stopped goes on where it was, and the files are the same byte for b
 number of workers and interruptions. A data set's folder holds
 
     settings.json   what it was made with; other settings are refused
+    template.npz    what was aligned with every scan
     scans/NAME.npz  of each scan: geometry, texture, valid, and a digest of the scan's files
     scans.json      the names of what succeeded, and why the others failed; written at the end
     rejected.txt    yours: names, one a line, that `load` leaves out
@@ -27,19 +28,18 @@ import filelock
 import joblib
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from facesynth.alignment.deformation import of_population
 from facesynth.dataset import aligned_scan
 from facesynth.dataset.aligned_scan import Task
 from facesynth.files.atomic import WriteError, write_text
 from facesynth.mapping.image_mapping import check_resolution
-from facesynth.population import template
 from facesynth.scans.files import Unit
 from facesynth.scans.formats import READERS
+from facesynth.template import Template, standard
 
 SETTINGS, INDEX, REJECTED = "settings.json", "scans.json", "rejected.txt"
+TEMPLATE = "template.npz"
 
 
 class DatasetError(ValueError):
@@ -51,12 +51,14 @@ class Dataset:
     """n aligned scans, in the order of their names. Arrays are read when first asked for.
 
     folder      of the files
+    template    what was aligned with the scans
     resolution  R, pixels along the side of the images
     names       of the scans: their paths in the folder of scans, without suffix
     failed      name -> reason, of the scans that are not there
     """
 
     folder: Path
+    template: Template
     resolution: int
     names: tuple[str, ...]
     failed: dict[str, str]
@@ -67,7 +69,7 @@ class Dataset:
     @functools.cached_property
     def geometry(self) -> NDArray[np.float32]:
         """(n, m, 3) mm. Turned and moved on to the template, as the population is; true in size."""
-        return self._gather("geometry", template().vertices.shape, np.float32)
+        return self._gather("geometry", self.template.vertices.shape, np.float32)
 
     @functools.cached_property
     def textures(self) -> NDArray[np.uint8]:
@@ -101,6 +103,7 @@ def build(
     folder: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
+    template: Template | None = None,
     resolution: int = 256,
     n_jobs: int = -1,
     unit: Unit = "mm",
@@ -111,6 +114,7 @@ def build(
     folder      of .obj, .ply and .glb files, with what `Scan.load` reads beside them
     out         the data set's folder, made if need be. What is finished in it is kept, and made
                 again only if it is damaged or the scan's files have changed
+    template    what is aligned with each scan, by default the project's own
     resolution  pixels along the side of the canonical images
     n_jobs      worker processes, as in joblib (-1: one for each core)
     unit        of the scans' numbers: mm, cm or m
@@ -124,12 +128,16 @@ def build(
     if unit not in get_args(Unit):
         raise DatasetError(f"unit is {unit!r}; known are {', '.join(get_args(Unit))}")
     resolution, scans, to = check_resolution(resolution), find(Path(folder)), Path(out).absolute()
+    face = standard() if template is None else template
     tasks = {
-        name: Task(path.absolute(), _result(to, name), resolution, unit)
+        name: Task(path.absolute(), _result(to, name), to / TEMPLATE, resolution, unit)
         for name, path in scans.items()
     }
     with _locked(to):
-        _settle(to, {"resolution": resolution, "unit": unit, **aligned_scan.made_by()})
+        made_by = aligned_scan.made_by()
+        _settle(to, {"resolution": resolution, "unit": unit, "template": face.digest, **made_by})
+        if not (to / TEMPLATE).exists():
+            face.save(to / TEMPLATE)
         failed = _make_missing(tasks, n_jobs, progress)
         names = [name for name in tasks if name not in failed]
         write_text(to / INDEX, _json({"names": names, "failed": failed}))
@@ -145,7 +153,8 @@ def load(out: str | os.PathLike[str]) -> Dataset:
     """
     folder = Path(out)
     try:
-        resolution = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["resolution"]
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        resolution, digest = settings["resolution"], settings["template"]
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         names, failed = index["names"], index["failed"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -156,7 +165,15 @@ def load(out: str | os.PathLike[str]) -> Dataset:
     rejected = _rejected(folder / REJECTED)
     if unknown := rejected - {*names, *failed}:
         raise DatasetError(f"{folder / REJECTED} names no scans of the data set: {sorted(unknown)}")
-    return Dataset(folder, resolution, tuple(n for n in names if n not in rejected), failed)
+    template = Template.load(folder / TEMPLATE)
+    if template.digest != digest:
+        raise DatasetError(
+            f"{folder / TEMPLATE} is not the template that this data set was made with; put that "
+            "one back, or build the data set anew in another folder"
+        )
+    return Dataset(
+        folder, template, resolution, tuple(n for n in names if n not in rejected), failed
+    )
 
 
 def find(folder: Path) -> dict[str, Path]:
@@ -189,8 +206,6 @@ def _make_missing(tasks: dict[str, Task], n_jobs: int, progress: bool) -> dict[s
     missing = [name for name, is_done in zip(tasks, done, strict=True) if not is_done]
     if not missing:
         return {}
-    with threadpool_limits(1):
-        of_population()  # draws its subjects into the cache, where the workers find them
     bar = tqdm(
         total=len(tasks), initial=sum(done), unit="scan", desc="data set", disable=not progress
     )
@@ -250,8 +265,8 @@ def _settle(out: Path, settings: dict[str, Any]) -> None:
     if differ := [key for key in settings if found.get(key) != settings[key]]:
         had, asked = (", ".join(f"{k} {d.get(k)!r}" for k in differ) for d in (found, settings))
         raise DatasetError(
-            f"{out} was made with {had}, and now it would be {asked} (code: a digest of the "
-            "package's sources and libraries); choose another folder, or what it was made with"
+            f"{out} was made with {had}, and now it would be {asked} (code and template: "
+            "digests); choose another folder, or what it was made with"
         )
 
 

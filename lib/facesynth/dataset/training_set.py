@@ -17,7 +17,7 @@ import io
 import json
 import lzma
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
@@ -31,20 +31,21 @@ from scipy.sparse.linalg import SuperLU
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from facesynth import population, virtual_scanner
-from facesynth.alignment.deformation import of_population
 from facesynth.dataset import aligned_scan
 from facesynth.files.atomic import write_whole
 from facesynth.mapping.image_mapping import check_resolution
-from facesynth.population.expression import sample_expressions
-from facesynth.population.identity import sample_faces
 from facesynth.scans import Scan
 from facesynth.surface.mesh import factorize, graph_laplacian
+from facesynth.template import standard
 
 SUBJECTS_A_FILE = 5
+EXPRESSIONS = ("neutral", "smile", "surprise", "sadness", "anger")  # of each subject, in this order
 STEP = 0.03  # mm, of the differences from the neighbours and of the vertices that are kept
 KEPT_EVERY = 20  # vertices
 QUALITY = 95  # of WebP, of 100
+
+
+Scans = Callable[[int, int, int], Iterator[Scan]]
 
 
 class TrainingSetError(ValueError):
@@ -56,7 +57,7 @@ class TrainingSet:
     """n aligned scans, ordered by subject and expression."""
 
     subjects: NDArray[np.intp]  # (n,) numbers in the population
-    expressions: NDArray[np.intp]  # (n,) numbers in `population.EXPRESSIONS`
+    expressions: NDArray[np.intp]  # (n,) numbers in `EXPRESSIONS`
     geometry: NDArray[np.float32]  # (n, m, 3) mm, moved rigidly onto the template
     textures: NDArray[np.uint8]  # (n, R, R, 3) sRGB; invalid pixels are filled from around them
     valid: NDArray[np.bool_]  # (n, R, R), True where the scan shows the face
@@ -89,7 +90,9 @@ def build(
     n_subjects: int,
     seed: int,
     folder: str | os.PathLike[str],
+    scans: Scans,
     *,
+    sources: tuple[str, ...] = (),
     resolution: int = 256,
     n_jobs: int = -1,
     progress: bool = True,
@@ -99,12 +102,16 @@ def build(
     n_subjects  a multiple of 5
     seed        of the population and the scanner
     folder      of the files, made if need be. What is there is not made again
+    scans       yields a subject's scans in all `EXPRESSIONS`, from the seed, its number and the
+                resolution: `virtual_scanner.open_world.scans` does
+    sources     patterns of the package's files that the scans depend on
     resolution  R, pixels along the side of the images
     n_jobs      worker processes, as in joblib (-1: one for each core)
     progress    whether to show a bar
 
     Raises `TrainingSetError` for an impossible number of subjects or a folder with files of other
-    settings, `MeshError` for an impossible resolution and `WriteError` for a full disk.
+    settings or that other code has made, `MeshError` for an impossible resolution and
+    `WriteError` for a full disk.
     """
     if n_subjects < 1 or n_subjects % SUBJECTS_A_FILE:
         raise TrainingSetError(
@@ -113,10 +120,17 @@ def build(
     folder, resolution = Path(folder), check_resolution(resolution)
     blocks = range(0, n_subjects, SUBJECTS_A_FILE)
     missing = [first for first in blocks if not _file(folder, first).exists()]
-    if missing:
-        of_population()  # draws its subjects into the cache, where the workers find them
+    made_by = aligned_scan.made_by(sources)
+    for first in sorted(set(blocks) - set(missing)):
+        settings, _ = _read(_file(folder, first))
+        if missing and settings.get("code") != made_by["code"]:
+            raise TrainingSetError(
+                f"{_file(folder, first)} was made by other code than this, so that the rest would "
+                "not go with it; choose another folder, or remove the files to make all anew"
+            )
     made = joblib.Parallel(n_jobs, return_as="generator_unordered")(
-        joblib.delayed(_make)(_file(folder, first), seed, first, resolution) for first in missing
+        joblib.delayed(_make)(_file(folder, first), seed, first, resolution, scans, made_by)
+        for first in missing
     )
     done = len(blocks) - len(missing)
     with tqdm(total=len(blocks), initial=done, desc="training set", disable=not progress) as bar:
@@ -180,7 +194,7 @@ def released_subjects(subjects: Collection[int]) -> TrainingSet:
 
 def pack_geometry(geometry: NDArray[np.floating]) -> bytes:
     """Compress faces (n, m, 3) mm in the template's topology."""
-    deviation = np.moveaxis(geometry - population.template().vertices, 0, 1)  # (m, n, 3)
+    deviation = np.moveaxis(geometry - standard().vertices, 0, 1)  # (m, n, 3)
     differences, kept, _ = _operators()
     flat = deviation.reshape(len(deviation), -1)
     steps = np.concatenate([differences @ flat, kept @ flat]) / STEP
@@ -198,13 +212,13 @@ def unpack_geometry(packed: bytes) -> NDArray[np.float32]:
     steps = STEP * rows.T.astype(np.float64)
     flat = normal.solve(differences.T @ steps[:m] + kept.T @ steps[m:])
     deviation = np.moveaxis(flat.reshape(m, -1, 3), 1, 0)
-    return (population.template().vertices + deviation).astype(np.float32)
+    return (standard().vertices + deviation).astype(np.float32)
 
 
 @functools.cache
 def _operators() -> tuple[csr_array, csr_array, SuperLU]:
     """Vertex minus mean of its neighbours, the vertices that are kept, and the normal equations."""
-    laplacian = graph_laplacian(population.template().faces)
+    laplacian = graph_laplacian(standard().faces)
     m = laplacian.shape[0]
     differences = csr_array(diags_array(1 / laplacian.diagonal()) @ laplacian)
     kept = csr_array(eye_array(m, format="csr")[::KEPT_EVERY])
@@ -220,17 +234,19 @@ def _file(folder: Path, first: int) -> Path:
     return folder / f"{first:04d}.npz"
 
 
-def _make(path: Path, seed: int, first: int, resolution: int) -> None:
+def _make(
+    path: Path, seed: int, first: int, resolution: int, scans: Scans, made_by: dict[str, str]
+) -> None:
     """Scan and align the subjects of one file."""
     with threadpool_limits(1):  # more would change the last bits, and workers share the cores
         arrays = [
-            aligned_scan.align(scan, resolution)
+            aligned_scan.align(scan, aligned_scan.mapping(resolution))
             for subject in range(first, first + SUBJECTS_A_FILE)
-            for scan in _scans(seed, subject, resolution)
+            for scan in scans(seed, subject, resolution)
         ]
         packed = pack_geometry(np.stack([a["geometry"] for a in arrays]))
     images = [_webp(a["texture"]) for a in arrays]
-    settings = {"seed": seed, "resolution": resolution, **aligned_scan.made_by()}
+    settings = {"seed": seed, "resolution": resolution, **made_by}
     content = {
         "settings": np.array(json.dumps(settings)),
         "first": np.array(first),
@@ -240,16 +256,6 @@ def _make(path: Path, seed: int, first: int, resolution: int) -> None:
         "valid": np.packbits([a["valid"] for a in arrays]),
     }
     write_whole(path, lambda file: np.savez_compressed(file, **content))  # type: ignore[arg-type]
-
-
-def _scans(seed: int, subject: int, resolution: int) -> Iterator[Scan]:
-    """One subject before the scanner, in all expressions."""
-    identities, _ = sample_faces(1, seed, subject)
-    faces = sample_expressions(identities, seed, subject)[0][0].astype(np.float32)
-    for k, (face, expression) in enumerate(zip(faces, population.EXPRESSIONS, strict=True)):
-        texture, relief = population.paint(seed, subject, resolution, face)
-        name = f"subject {subject}, {expression}"
-        yield virtual_scanner.scan(face, texture, relief=relief, seed=[seed, subject, k], name=name)
 
 
 def _webp(image: NDArray[np.uint8]) -> bytes:
@@ -266,7 +272,7 @@ def _read(path: Path) -> tuple[dict[str, object], TrainingSet]:
         images = np.split(content["textures"], content["ends"][:-1])
         textures = np.stack([np.asarray(Image.open(io.BytesIO(i.tobytes()))) for i in images])
         valid = np.unpackbits(content["valid"], count=textures[..., 0].size)
-        n_expressions = len(population.EXPRESSIONS)
+        n_expressions = len(EXPRESSIONS)
         n = np.arange(len(images))
         return settings, TrainingSet(
             subjects=int(content["first"]) + n // n_expressions,

@@ -25,7 +25,7 @@ from facesynth.dataset.training_set import TrainingSet
 from facesynth.evaluation import identity
 from facesynth.files.atomic import write_whole
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import template
+from facesynth.template import standard
 
 FILE = "identities.npz"  # beside the scans that it is of
 AGES = ("under 30", "30 to 44", "45 and over")
@@ -42,7 +42,7 @@ class Identities:
     """Descriptors of n scans, and who they are of."""
 
     subjects: NDArray[np.intp]  # (n,) numbers in the population
-    expressions: NDArray[np.intp]  # (n,) numbers in `population.EXPRESSIONS`
+    expressions: NDArray[np.intp]  # (n,) numbers in `training_set.EXPRESSIONS`
     descriptors: NDArray[np.float32]  # (n, 128)
     labels: NDArray[np.void]  # (n,) fields gender, ancestry, age (years)
 
@@ -65,7 +65,7 @@ def measure(
     faces: TrainingSet, labels: NDArray[np.void], *, n_jobs: int = -1, progress: bool = True
 ) -> Identities:
     """Describe scans. Labels (s,) are the population's, of its subjects 0 to s - 1."""
-    uv = UniversalMapping(template(), faces.textures.shape[1]).uv
+    uv = UniversalMapping(standard(), faces.textures.shape[1]).uv
     found = identity.describe(faces.geometry, faces.textures, uv, n_jobs=n_jobs, progress=progress)
     return Identities(faces.subjects, faces.expressions, found, labels[faces.subjects])
 

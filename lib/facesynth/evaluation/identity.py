@@ -21,8 +21,8 @@ from scipy.spatial.distance import cdist
 from tqdm import tqdm
 
 from facesynth.files import pretrained
-from facesynth.population import template
 from facesynth.rendering import Camera, Light, render
+from facesynth.template import Template, standard
 
 SIZE = 150  # pixels along the side of what the network looks at
 DESCRIPTOR = 128  # numbers that it answers with
@@ -42,14 +42,18 @@ class IdentityError(ValueError):
     """Faces or descriptors that cannot be compared."""
 
 
-def chip(vertices: ArrayLike, texture: ArrayLike, uv: ArrayLike) -> NDArray[np.uint8]:
+def chip(
+    vertices: ArrayLike, texture: ArrayLike, uv: ArrayLike, template: Template | None = None
+) -> NDArray[np.uint8]:
     """A face from the front, as the network wants to see it: (150, 150, 3) sRGB.
 
     vertices (m, 3) in mm, texture (R, R, 3) sRGB over uv (m, 2), as `rendering.render` takes them.
-    Raises `MeshError` and `MaterialError`.
+    The template is by default the project's own. Raises `MeshError` and `MaterialError`, and
+    `MissingLandmarkError` for a template without the corners of its eyes or the base of its nose.
     """
-    picture = frontal(vertices, texture, uv)
-    corners = np.asarray(vertices)[template().landmarks[FIVE]]
+    face_template = standard() if template is None else template
+    picture = frontal(vertices, texture, uv, face_template)
+    corners = np.asarray(vertices)[face_template.vertices_of(FIVE)]
     places = CAMERA.project(corners, PICTURE)
     five = [dlib.point(*np.rint(place).astype(int).tolist()) for place in places]
     whole = dlib.rectangle(0, 0, PICTURE - 1, PICTURE - 1)
@@ -57,11 +61,13 @@ def chip(vertices: ArrayLike, texture: ArrayLike, uv: ArrayLike) -> NDArray[np.u
     return np.asarray(dlib.get_face_chip(picture, face, size=SIZE, padding=0.25))
 
 
-def frontal(vertices: ArrayLike, texture: ArrayLike, uv: ArrayLike) -> NDArray[np.uint8]:
+def frontal(
+    vertices: ArrayLike, texture: ArrayLike, uv: ArrayLike, template: Template | None = None
+) -> NDArray[np.uint8]:
     """The picture that `chip` cuts a face out of: (240, 240, 3) sRGB."""
     picture = render(
         vertices,
-        template().faces,
+        (standard() if template is None else template).faces,
         uv,
         texture,
         camera=CAMERA,
@@ -96,13 +102,15 @@ def embed(chips: ArrayLike) -> NDArray[np.float32]:
     return np.array(network().compute_face_descriptor(list(images)), np.float32)
 
 
-def chips(geometry: Floats, textures: NDArray[np.uint8], uv: Floats) -> NDArray[np.uint8]:
+def chips(
+    geometry: Floats, textures: NDArray[np.uint8], uv: Floats, template: Template | None = None
+) -> NDArray[np.uint8]:
     """Chips (n, 150, 150, 3) of faces: geometry (n, m, 3) mm, textures (n, R, R, 3) over uv (m, 2).
 
     Raises `IdentityError` where there are not as many textures as geometries, and what `chip` does.
     """
     _check(geometry, textures)
-    made = [chip(*face, uv) for face in zip(geometry, textures, strict=True)]
+    made = [chip(*face, uv, template) for face in zip(geometry, textures, strict=True)]
     return np.array(made, np.uint8).reshape(-1, SIZE, SIZE, 3)
 
 
@@ -110,6 +118,7 @@ def describe(
     geometry: Floats,
     textures: NDArray[np.uint8],
     uv: Floats,
+    template: Template | None = None,
     *,
     n_jobs: int = -1,
     progress: bool = True,
@@ -124,7 +133,7 @@ def describe(
     _check(geometry, textures)
     parts = [slice(i, i + BATCH) for i in range(0, len(geometry), BATCH)]
     made = joblib.Parallel(n_jobs if len(parts) > 1 else 1, return_as="generator")(
-        joblib.delayed(_describe)(geometry[part], textures[part], uv) for part in parts
+        joblib.delayed(_describe)(geometry[part], textures[part], uv, template) for part in parts
     )
     found = [np.zeros((0, DESCRIPTOR), np.float32)]
     with tqdm(total=len(geometry), unit=" faces", desc="identities", disable=not progress) as bar:
@@ -139,8 +148,10 @@ def _check(geometry: Floats, textures: NDArray[np.uint8]) -> None:
         raise IdentityError(f"{len(geometry)} geometries and {len(textures)} textures are no faces")
 
 
-def _describe(geometry: Floats, textures: NDArray[np.uint8], uv: Floats) -> NDArray[np.float32]:
-    return embed(chips(geometry, textures, uv))
+def _describe(
+    geometry: Floats, textures: NDArray[np.uint8], uv: Floats, template: Template | None
+) -> NDArray[np.float32]:
+    return embed(chips(geometry, textures, uv, template))
 
 
 def distances(a: Floats, b: Floats | None = None) -> NDArray[np.float64]:

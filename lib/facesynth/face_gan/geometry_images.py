@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import template
 from facesynth.surface.mesh import MeshArrayError
 
 DEVIATIONS = 3.0  # standard deviations from the mean that an image shows as 1
@@ -45,13 +44,19 @@ class GeometryImages:
 
     @classmethod
     def fit(cls, mapping: UniversalMapping, geometry: NDArray[np.floating]) -> "GeometryImages":
-        """Measure how faces (n, m, 3) mm and their mirror images vary. Raises `MeshArrayError`."""
-        _check_geometry(geometry)
-        mirror = template().mirror
+        """Measure how faces (n, m, 3) mm vary, with their mirror images if there is a mirror.
+
+        Raises `MeshArrayError`.
+        """
+        _check_geometry(geometry, mapping)
         mean = geometry.mean(axis=0, dtype=np.float64)
-        mean = (mean + mean[mirror] * [-1, 1, 1]) / 2
+        mirror = mapping.template.mirror
+        if mirror is not None:
+            mean = (mean + mean[mirror] * [-1, 1, 1]) / 2
         variance = np.square(geometry - mean).mean(axis=0)
-        deviation = np.sqrt((variance + variance[mirror]) / 2)
+        if mirror is not None:
+            variance = (variance + variance[mirror]) / 2
+        deviation = np.sqrt(variance)
         unit = DEVIATIONS * np.maximum(deviation, LEAST)
         return cls(mapping, mean.astype(np.float32), unit.astype(np.float32))
 
@@ -61,7 +66,7 @@ class GeometryImages:
         Raises `MeshArrayError` for faces that do not fit, and `GeometryRangeError` for those that
         are too far from the mean.
         """
-        _check_geometry(geometry)
+        _check_geometry(geometry, self.mapping)
         values = (geometry - self.mean) / self.unit
         beyond = np.abs(values).max(axis=1)  # (n, 3)
         if beyond.max() > FARTHEST:
@@ -106,8 +111,8 @@ def eightfold(images: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.stack([mirrored(images, channels) for channels in chosen])
 
 
-def _check_geometry(geometry: NDArray[np.floating]) -> None:
-    shape = template().vertices.shape
+def _check_geometry(geometry: NDArray[np.floating], mapping: UniversalMapping) -> None:
+    shape = mapping.template.vertices.shape
     if geometry.ndim != 3 or geometry.shape[1:] != shape or not len(geometry):
         raise MeshArrayError(f"faces must be (n, {shape[0]}, 3), not {geometry.shape}")
     bad = np.flatnonzero(~np.isfinite(geometry).all(axis=(1, 2)))

@@ -34,7 +34,7 @@ from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.face_gan.models import Model
 from facesynth.files.atomic import write_bytes, write_text
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import template
+from facesynth.template import standard
 
 N_TEST = 120  # scans held out
 COMPONENTS = (200, None)  # of the morphable models compared with; None: all there are
@@ -94,7 +94,7 @@ def train(
     """
     length = LENGTHS[face_gan.check_model(model)]
     training, _ = face_gan.split(faces, N_TEST)
-    mapping = UniversalMapping(template(), length.resolution)
+    mapping = UniversalMapping(standard(), length.resolution)
     to = GeometryImages.fit(mapping, face_gan.geometry_of(model, training))
     config = length.configuration(model)
     data = face_gan.training_images(model, training, to)
@@ -160,7 +160,7 @@ def compare(
     is written into `folder`. A run that was stopped goes on. Raises what `gan.train` does.
     """
     training, test = face_gan.split(faces, N_COMPARED)
-    to = GeometryImages.fit(UniversalMapping(template(), length.resolution), training.geometry)
+    to = GeometryImages.fit(UniversalMapping(standard(), length.resolution), training.geometry)
     images = {
         name: face_gan.training_images("textures", scans, to)
         for name, scans in (

@@ -22,7 +22,7 @@ from facesynth.face_gan.models import CHANNELS, N_TEXTURE, Model, check_model
 from facesynth.files.atomic import write_text
 from facesynth.gan.run_folder import load_tensors, save_tensors
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import template
+from facesynth.template import standard
 
 FOLDER, SUMS = "weights", "SHA256SUMS"
 GENERATOR = "generator."  # begins the names of its tensors
@@ -101,7 +101,7 @@ def load(path: Path) -> ReleasedModel:
     assert config.channels == CHANNELS[model]
     to = None
     if model != "textures":
-        mapping = UniversalMapping(template(), config.resolution)
+        mapping = UniversalMapping(standard(), config.resolution)
         to = GeometryImages(mapping, tensors["mean"].numpy(), tensors["unit"].numpy())
     return ReleasedModel(model, generator.eval().requires_grad_(False), config, to)
 

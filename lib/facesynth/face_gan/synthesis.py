@@ -20,14 +20,15 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from facesynth import expressions, gan
+from facesynth.dataset.training_set import EXPRESSIONS
 from facesynth.evaluation import identity
 from facesynth.evaluation.annotation import GROUPS, Label, annotator
 from facesynth.face_gan.models import shrunk
 from facesynth.face_gan.released_models import ReleasedModel, released
 from facesynth.files.atomic import write_bytes, write_text
-from facesynth.population import EXPRESSIONS, template
 from facesynth.rendering import Camera, render
 from facesynth.surface.mesh import vertex_normals
+from facesynth.template import standard
 
 HALVINGS = 2  # textures come in the generator's size, half and a quarter of it
 BATCH = 8  # faces made at a time: more are not faster on a processor, and take memory
@@ -72,7 +73,7 @@ class Face:
     @property
     def faces(self) -> NDArray[np.int64]:
         """(f, 3) triangles, counter-clockwise from outside: the same for all faces."""
-        return template().faces
+        return standard().faces
 
     @functools.cached_property
     def labels(self) -> dict[str, Label]:
@@ -160,7 +161,7 @@ def synthesize(
     """Make n new faces with a released generator of textures and geometries together.
 
     seed        the same seed makes the same faces on one machine
-    expression  one of `population.EXPRESSIONS`, "smile" say: a generator of faces at rest makes
+    expression  one of `training_set.EXPRESSIONS`, "smile" say: a generator of faces at rest makes
                 them, and what the expression adds to scanned faces in the mean is added to theirs
                 (Section 9). The same seed makes the same people in each. By default, another
                 generator makes faces with whatever expression comes

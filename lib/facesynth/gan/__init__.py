@@ -1,12 +1,22 @@
 """A progressively growing GAN (Section 4), for images of any number of channels, with masks."""
 
 from .config import Config, ConfigError, Stage
-from .images import Images, ImagesError, ImageSizeError, MaskError, NoImagesError, Pixels
+from .images import (
+    Images,
+    ImagesError,
+    ImageSizeError,
+    MaskError,
+    NoImagesError,
+    PixelRangeError,
+    Pixels,
+)
 from .machine import fastest_precision
 from .masks import apply_mask
 from .networks import Discriminator, Generator
 from .run_folder import (
     DamagedFileError,
+    LockedRunError,
+    OtherDataError,
     OtherRunError,
     RunFolder,
     UnfinishedRunError,
@@ -25,9 +35,12 @@ __all__ = [
     "ImageSizeError",
     "Images",
     "ImagesError",
+    "LockedRunError",
     "MaskError",
     "NoImagesError",
+    "OtherDataError",
     "OtherRunError",
+    "PixelRangeError",
     "Pixels",
     "RunFolder",
     "Stage",

@@ -1,5 +1,8 @@
-"""Training images, whole or with masks of what is valid in them."""
+"""Training images, with or without masks of their valid pixels."""
 
+import hashlib
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,10 +20,13 @@ if TYPE_CHECKING:
     from torchvision.io import ImageReadMode
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+BLOCK = 2**26  # bytes that are read at a time for a fingerprint
+# Geometry images exceed [-1, 1] a little; floats in 0..255 exceed it by far.
+LARGEST_VALUE = 16.0
 
 
 class ImagesError(ValueError):
-    """Images that a GAN cannot learn from."""
+    """Images that a GAN cannot be trained on."""
 
 
 class ImageSizeError(ImagesError):
@@ -28,15 +34,23 @@ class ImageSizeError(ImagesError):
 
 
 class MaskError(ImagesError):
-    """Masks that do not match their images, or that leave nothing of one."""
+    """Masks that do not match their images, or a mask without a valid pixel."""
 
 
 class NoImagesError(ImagesError):
     """A folder without images, or a damaged image."""
 
 
+class PixelRangeError(ImagesError):
+    """Floating-point pixels that are NaN, infinite, or far outside of [-1, 1]."""
+
+
 class Pixels(Protocol):
-    """What is read of an array: a memory-mapped file will do, or one that makes its images."""
+    """The part of an array's interface that is used.
+
+    Memory-mapped files have it. A class that computes its images on demand may have it, too, if it
+    returns the same images each time.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -48,7 +62,7 @@ class Pixels(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """uint8, or floating."""
+        """uint8 or floating point."""
 
     def __len__(self) -> int: ...
 
@@ -61,14 +75,15 @@ class Images:
 
     Parameters
     ----------
-    pixels : (n, R, R, c) uint8, or floating in [-1, 1]
-        An array, or what reads like one. R is a power of two.
+    pixels : (n, R, R, c) uint8, or floating point in [-1, 1]
+        An array, or an object that is indexed like one. R is a power of two. The values of an array
+        in memory are checked: they must be finite, and may exceed [-1, 1] up to `LARGEST_VALUE`.
     masks : (n, R, R) bool, optional
         True where a pixel is valid.
 
     Raises
     ------
-    ImageSizeError, MaskError, NoImagesError, ImagesError
+    ImageSizeError, MaskError, NoImagesError, PixelRangeError, ImagesError
     """
 
     pixels: Pixels
@@ -76,22 +91,27 @@ class Images:
     _held: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be learned from."""
+        """Check shapes, types and values."""
         if self.pixels.ndim != 4:
-            raise ImageSizeError(f"images must be (n, R, R, c), not {self.pixels.shape}")
-        n, height, side, _ = self.pixels.shape
+            raise ImageSizeError(f"images must be (n, R, R, c), got {self.pixels.shape}")
+        n, height, side, channels = self.pixels.shape
         if not n:
-            raise NoImagesError("there are no images to learn from")
+            raise NoImagesError("there are no images to train on: there must be at least 1, got 0")
         if height != side:
-            raise ImageSizeError(f"images must be square, not {side} x {height} pixels")
+            raise ImageSizeError(f"images must be square, got {side} x {height} pixels")
+        if not channels:
+            raise ImagesError("images must have at least 1 channel, got 0")
         try:
             levels(side)
         except ValueError as error:
             raise ImageSizeError(f"{error}; resize the images") from None
         if self.pixels.dtype != np.uint8 and not np.issubdtype(self.pixels.dtype, np.floating):
             raise ImagesError(
-                f"images must be uint8 or floating in [-1, 1], not {self.pixels.dtype}"
+                f"images must be uint8, or floating point in [-1, 1], got {self.pixels.dtype}"
             )
+        # Memory-mapped files are not read here: they may be larger than the memory.
+        if isinstance(self.pixels, np.ndarray) and not isinstance(self.pixels, np.memmap):
+            _check_values(self.pixels)
         if self.masks is not None:
             self._check_masks(self.masks)
 
@@ -102,13 +122,13 @@ class Images:
                 f"they must be {self.pixels.shape[:3]}"
             )
         if masks.dtype != bool:
-            raise MaskError(f"masks must be bool, True where a pixel is valid, not {masks.dtype}")
+            raise MaskError(f"masks must be bool, True where a pixel is valid, got {masks.dtype}")
         empty = np.flatnonzero(~masks.any((1, 2)))
         if len(empty):
             few = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
             raise MaskError(
-                f"{len(empty)} of {len(masks)} masks leave nothing of their image (number {few}): "
-                "leave those images out; zero means invalid"
+                f"{len(empty)} of {len(masks)} masks mark every pixel as invalid (number {few}): "
+                "leave out those images, or invert the masks if zero should mean valid"
             )
 
     def __len__(self) -> int:
@@ -124,8 +144,23 @@ class Images:
         """Channels of an image."""
         return int(self.pixels.shape[3])
 
+    def fingerprint(self) -> str:
+        """Return a SHA-256 digest of the pixels, the masks, and their shapes and types.
+
+        Any change of a pixel or a mask, or of the order of the images, changes it. A memory-mapped
+        file has that of the array in it. Everything is read once, in blocks of `BLOCK` bytes.
+        """
+        digest = hashlib.sha256()
+        for array in (self.pixels, self.masks):
+            if array is None:
+                continue
+            digest.update(f"{tuple(array.shape)} {array.dtype.str}\n".encode())
+            for block in _blocks(array):
+                digest.update(block.reshape(-1).view(np.uint8).data)
+        return digest.hexdigest()
+
     def hold(self, device: torch.device) -> None:
-        """Keep everything in a GPU's memory, if it takes less than half of what is free there."""
+        """Copy everything to a GPU, if it takes less than half of the memory that is free there."""
         if device.type != "cuda" or not isinstance(self.pixels, np.ndarray):
             return
         arrays = {"pixels": self.pixels} | ({} if self.masks is None else {"masks": self.masks})
@@ -144,9 +179,9 @@ class Images:
     ) -> tuple[Tensor, Tensor]:
         """Return images (b, c, r, r) in [-1, 1] and masks (b, 1, r, r) at a level of the growth.
 
-        While the level fades in, images are blended with those of the level below as the
-        generator's are, and a mask is the smaller of the two levels' masks: a pixel is valid only
-        if every pixel of the full image that went into it is.
+        While the level fades in, images are blended with those of the level below, as the
+        generator's are, and a mask is the minimum of both levels' masks: a pixel is valid only if
+        all pixels of the full image that contribute to it are.
         """
         pixels = self._take("pixels", index, device)
         images = pixels.permute(0, 3, 1, 2).float()
@@ -168,12 +203,13 @@ class Images:
     def from_folder(cls, images: Path, masks: Path | None = None) -> "Images":
         """Read all images of a folder, and masks of the same names from another.
 
-        A mask is white (128 and above) where its image is valid, and may be of another format.
+        A mask is white (128 or more) where its image is valid; its file format may differ from
+        the image's.
 
         Raises
         ------
         ImageSizeError, MaskError, NoImagesError
-            As the class does, with the names of the files.
+            As for the class, naming the files.
         """
         from torchvision.io import ImageReadMode
 
@@ -184,29 +220,59 @@ class Images:
         of_name = {path.stem: path for path in _image_files(masks)}
         missing = [path.name for path in paths if path.stem not in of_name]
         if missing:
-            raise MaskError(f"{masks} lacks the masks of {len(missing)} images, as of {missing[0]}")
+            raise MaskError(
+                f"{len(missing)} images have no mask in {masks}, the first is {missing[0]}: add "
+                "masks of the same names"
+            )
         valid = _read_all([of_name[path.stem] for path in paths], ImageReadMode.GRAY)
         return cls(pixels, valid[..., 0] >= 128)
 
 
 def send(values: Tensor, device: torch.device) -> Tensor:
-    """Move to a device without waiting for what it still has to do."""
+    """Copy to a device asynchronously: without waiting until it has finished its queued work."""
     if device.type != "cuda":
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
 
 
 def smallest(masks: Tensor, factor: int) -> Tensor:
-    """Shrink masks (b, 1, h, w): a pixel stays valid if all of its factor x factor pixels are."""
+    """Downsample masks (b, 1, h, w): a pixel is valid if all its factor x factor pixels are."""
     return 1 - F.max_pool2d(1 - masks, factor)
+
+
+def _check_values(pixels: NDArray[Any]) -> None:
+    """Refuse floating-point images that are plainly not in [-1, 1]."""
+    if pixels.dtype == np.uint8:
+        return
+    low, high = float(pixels.min()), float(pixels.max())  # NaN if a pixel is
+    if low >= -LARGEST_VALUE and high <= LARGEST_VALUE:
+        return
+    bad = [k for k, image in enumerate(pixels) if not np.isfinite(image).all()]
+    if bad:
+        raise PixelRangeError(
+            f"{len(bad)} of {len(pixels)} images have NaN or infinite pixels, the first is number "
+            f"{bad[0]}: replace them by finite values, and mask them if they are invalid"
+        )
+    raise PixelRangeError(
+        f"floating-point images must be in [-1, 1], got values from {low:g} to {high:g}: scale "
+        "them, as by x / 127.5 - 1 if they are in [0, 255], or convert them to uint8"
+    )
+
+
+def _blocks(array: Pixels) -> Iterator[NDArray[Any]]:
+    """Yield an array's rows as contiguous arrays of at most `BLOCK` bytes, or of one row."""
+    rows = max(1, BLOCK // (math.prod(array.shape[1:]) * array.dtype.itemsize))
+    for start in range(0, len(array), rows):
+        index = np.arange(start, min(start + rows, len(array)))
+        yield np.ascontiguousarray(array[index])
 
 
 def _image_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise NoImagesError(f"{folder} is not a folder")
+        raise NoImagesError(f"there is no folder {folder}")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not paths:
-        raise NoImagesError(f"{folder} holds no image ({', '.join(SUFFIXES)})")
+        raise NoImagesError(f"there are no images ({', '.join(SUFFIXES)}) in {folder}")
     return paths
 
 
@@ -217,16 +283,18 @@ def _read_all(paths: list[Path], mode: "ImageReadMode") -> NDArray[np.uint8]:
     pixels = None
     for k, path in enumerate(paths):
         try:
-            decoded = to_dtype(decode_image(path, mode), torch.uint8, scale=True)  # of 16 bits, too
+            decoded = to_dtype(decode_image(path, mode), torch.uint8, scale=True)  # 16 bits, too
         except RuntimeError as error:
-            raise NoImagesError(f"{path} cannot be read: {error}; is it damaged?") from error
+            raise NoImagesError(
+                f"cannot read {path}: {error}; replace or remove the file if it is damaged"
+            ) from error
         image = decoded.permute(1, 2, 0).numpy()  # (h, w, c)
         if pixels is None:
             pixels = np.empty((len(paths), *image.shape), np.uint8)
         if image.shape != pixels.shape[1:]:
             raise ImageSizeError(
                 f"{path} is {image.shape[1]} x {image.shape[0]} pixels, but {paths[0].name} is "
-                f"{pixels.shape[2]} x {pixels.shape[1]}: all images must be of one size"
+                f"{pixels.shape[2]} x {pixels.shape[1]}: all images must have the same size"
             )
         pixels[k] = image
     assert pixels is not None

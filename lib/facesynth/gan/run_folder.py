@@ -1,46 +1,59 @@
-"""A run is a folder, which tells everything about it and from which it can go on.
+"""A training run is a folder, from which it can be resumed.
 
 config.json              the whole configuration
+data.json                size and fingerprint of the training images
 made_by.json             machine, PyTorch's version and date of the last session
-log.csv                  losses, images/s, one line now and then; tensorboard/ has the same
-samples/000012000.png    what the averaged generator makes after so many images
-checkpoint.safetensors   everything that training goes on from
+log.csv                  losses and training time, one line per interval; also in tensorboard/
+samples/000012000.png    samples of the averaged generator after 12,000 images
+checkpoint.safetensors   the state from which training resumes
 generator.safetensors    the averaged generator, once training is finished
+.lock                    locked while a process trains; the file itself stays
 """
 
 import csv
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import safetensors
 import safetensors.torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facesynth.files.atomic import write_bytes, write_text
+from facesynth.files.atomic import WriteError, write_bytes, write_text
 
 from .config import Config, ConfigError
+from .images import Images
 from .networks import Generator
 
-CONFIG, LOG, CHECKPOINT = "config.json", "log.csv", "checkpoint.safetensors"
-MADE_BY = "made_by.json"
+CONFIG, DATA, LOG = "config.json", "data.json", "log.csv"
+CHECKPOINT, MADE_BY, LOCK = "checkpoint.safetensors", "made_by.json", ".lock"
 GENERATOR, SAMPLES, TENSORBOARD = "generator.safetensors", "samples", "tensorboard"
 
 
 class DamagedFileError(ValueError):
-    """A file of tensors that is not what was written."""
+    """A file of tensors is truncated, or its content was changed."""
 
 
 class OtherRunError(ValueError):
-    """A folder holds a run of another configuration."""
+    """A folder has a run of another configuration or of other data."""
+
+
+class OtherDataError(OtherRunError):
+    """A folder has a run that was trained on other data, or on data that is not known."""
+
+
+class LockedRunError(RuntimeError):
+    """Another process is training into a folder."""
 
 
 class UnfinishedRunError(ValueError):
-    """A folder holds no finished run."""
+    """A folder has no finished run."""
 
 
 class RunFolder:
@@ -51,44 +64,126 @@ class RunFolder:
 
     @property
     def config(self) -> Config:
-        """The run's configuration. Raises `UnfinishedRunError` where there is no run."""
+        """The run's configuration. Raises `UnfinishedRunError` if there is no run."""
         try:
             return Config.from_json((self.path / CONFIG).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UnfinishedRunError(f"{self.path} holds no run: train one into it") from None
+            raise UnfinishedRunError(
+                f"there is no run in {self.path}: train one with train()"
+            ) from None
 
-    def open(self, config: Config) -> None:
-        """Begin a run, or check that the one that is there has this configuration.
+    @property
+    def is_finished(self) -> bool:
+        """Whether training has ended."""
+        return (self.path / GENERATOR).exists()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from training into the folder, which is created if need be.
+
+        The operating system releases the lock when the process ends, even if it is killed.
+
+        Raises
+        ------
+        LockedRunError
+            If another process is training into it.
+        WriteError
+            If the folder cannot be written to.
+        """
+        lock = filelock.FileLock(self.path / LOCK, timeout=0)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except filelock.Timeout:
+            raise LockedRunError(
+                f"another process is training into {self.path}: wait until it has ended, or train "
+                "into another folder"
+            ) from None
+        except OSError as error:
+            raise WriteError(
+                f"could not write to {self.path}: {error.strerror or error}; choose another folder"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def open(self, config: Config, data: Images) -> None:
+        """Start a run, or check that the existing one has this configuration and this data.
 
         Raises
         ------
         OtherRunError
-            If it has another one: which settings differ, and how.
+            If it has another configuration; the message names the settings that differ.
+        OtherDataError
+            If it was trained on other data, or if the folder does not tell on which.
         """
-        path = self.path / CONFIG
-        if not path.exists():
-            write_text(path, config.to_json())
+        if not any((self.path / name).exists() for name in (CONFIG, CHECKPOINT, GENERATOR)):
+            described = {**_size(data), "fingerprint": data.fingerprint()}
+            write_text(self.path / DATA, json.dumps(described, indent=2))
+            write_text(self.path / CONFIG, config.to_json())  # last: it makes the folder a run
             return
+        self._check_config(config)
+        self._check_data(data)
+
+    def _check_config(self, config: Config) -> None:
+        path = self.path / CONFIG
         try:
             before = vars(self.config)
+        except UnfinishedRunError:
+            raise OtherRunError(
+                f"{path} is missing, but {self.path} has the results of a run: train into another "
+                "folder, or delete this one"
+            ) from None
         except ConfigError as error:
-            raise OtherRunError(f"{path}: {error}; train into another folder") from error
+            raise OtherRunError(
+                f"{path}: {error}; train into another folder, or delete this one"
+            ) from error
         changed = [
             f"{k} {before[k]!r}, now {v!r}" for k, v in vars(config).items() if v != before[k]
         ]
         if changed:
             raise OtherRunError(
-                f"{self.path} holds a run with {'; '.join(changed)}: train into another folder, "
-                "delete this one, or go on with its own configuration"
+                f"{self.path} has a run with {'; '.join(changed)}: train into another folder, "
+                "delete this one, or resume with the run's own configuration"
+            )
+
+    def _check_data(self, data: Images) -> None:
+        path = self.path / DATA
+        try:
+            before: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+            trained_on = before["fingerprint"]
+        except FileNotFoundError:
+            raise OtherDataError(
+                f"{self.path} has a run, but not the fingerprint of the data that it was trained "
+                f"on: {path} is missing; train into another folder, or delete this one"
+            ) from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise OtherDataError(
+                f"{path} is damaged ({error!r}), so the data that the run was trained on is not "
+                "known: train into another folder, or delete this one"
+            ) from error
+        changed = [
+            f"{k} {before.get(k)!r}, now {v!r}"
+            for k, v in _size(data).items()
+            if v != before.get(k)
+        ]
+        if not changed and data.fingerprint() != trained_on:
+            changed = ["as many images of the same size, but other pixels, masks or order"]
+        if changed:
+            raise OtherDataError(
+                f"{self.path} has a run that was trained on other data ({'; '.join(changed)}): "
+                "train into another folder, delete this one, or resume with the data that the run "
+                "was started with"
             )
 
     def sign(self, made_by: Mapping[str, str]) -> None:
-        """Note what trains the run."""
+        """Write the machine, the version of PyTorch and the date."""
         write_text(self.path / MADE_BY, json.dumps(made_by, indent=2))
 
     @property
     def made_by(self) -> dict[str, str]:
-        """What trained the run."""
+        """The machine, the version of PyTorch and the date of the last session."""
         return dict(json.loads((self.path / MADE_BY).read_text(encoding="utf-8")))
 
     def log(self) -> dict[str, NDArray[np.float64]]:
@@ -108,7 +203,7 @@ class RunFolder:
             writer.writerow(row)
 
     def forget_after(self, images: int) -> None:
-        """Remove what a killed process left: halves of files, and the log after a checkpoint."""
+        """Clean up after a killed process: delete partial files and log lines after `images`."""
         for part in self.path.rglob("*.part"):
             part.unlink()
         path = self.path / LOG
@@ -116,13 +211,13 @@ class RunFolder:
             return
         header, *lines = [line.split(",") for line in path.read_text().splitlines()] or [[]]
         kept = [line for line in lines if len(line) == len(header) and int(line[0]) <= images]
-        if not kept:  # the header may be cut off, too
+        if not kept:  # the header may be truncated, too
             path.unlink()
             return
         write_text(path, "".join(f"{','.join(line)}\n" for line in [header, *kept]))
 
     def samples(self) -> dict[int, Path]:
-        """Grids of samples by the number of images shown."""
+        """Paths of the grids of samples, by the number of images shown."""
         return {int(path.stem): path for path in sorted((self.path / SAMPLES).glob("*.png"))}
 
     def generator(self) -> Generator:
@@ -132,16 +227,27 @@ class RunFolder:
         ------
         UnfinishedRunError, DamagedFileError
         """
-        if not (self.path / GENERATOR).exists():
+        if not self.is_finished:
             raise UnfinishedRunError(
-                f"{self.path} holds no finished run: call train() with the same configuration, "
-                "which goes on where it was stopped"
+                f"there is no finished run in {self.path}: call train() with the same "
+                "configuration and data, which resumes an unfinished one"
             )
         return load_generator(self.path / GENERATOR)
 
 
+def _size(data: Images) -> dict[str, int | bool | str]:
+    """Return what is known of images without reading them."""
+    return {
+        "images": len(data),
+        "resolution": data.resolution,
+        "channels": data.channels,
+        "dtype": str(data.pixels.dtype),
+        "masks": data.masks is not None,
+    }
+
+
 def save_generator(generator: Generator, config: Config, path: Path) -> None:
-    """Write a generator and the configuration that it was trained with."""
+    """Write a generator and the configuration of its training."""
     save_tensors(generator.state_dict(), {"config": config.to_json()}, path)
 
 
@@ -149,14 +255,16 @@ def load_generator(path: Path) -> Generator:
     """Read what `save_generator` wrote. Raises `DamagedFileError`."""
     tensors, metadata = load_tensors(path)
     if "config" not in metadata:
-        raise DamagedFileError(f"{path} holds no generator; save_generator() writes one")
+        raise DamagedFileError(
+            f"{path} is not a generator's file: choose one that save_generator() has written"
+        )
     generator = Config.from_json(metadata["config"]).generator()
     generator.load_state_dict(tensors)
     return generator.eval().requires_grad_(False)
 
 
 def save_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
-    """Write tensors and text with a digest of both, whole or not at all."""
+    """Write tensors and metadata with a digest of both, atomically."""
     flat = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     content = safetensors.torch.save(flat, {**metadata, "sha256": _digest(flat, metadata)})
     write_bytes(path, content)
@@ -168,7 +276,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises
     ------
     DamagedFileError
-        If the file was cut off or changed: with what to do.
+        If the file is truncated or was changed.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
@@ -183,7 +291,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _damaged(path: Path, why: str) -> str:
     return (
-        f"{path} is damaged: {why}; put back a copy of it, or delete it to start from the beginning"
+        f"{path} is damaged: {why}; restore it from a copy, or delete it to start again from the "
+        "beginning"
     )
 
 

@@ -1,8 +1,9 @@
-"""The training loop: grows both networks, and can be killed and resumed at any moment."""
+"""The training loop: grows both networks, and can be killed and resumed at any time."""
 
 import copy
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -39,10 +40,10 @@ TERMS = ("discriminator_loss", "penalty", "generator_loss")  # in the log
 
 
 def train(config: Config, data: Images, out: Path, *, progress: bool = True) -> RunFolder:
-    """Train a GAN into the folder `out`, or go on with the run that is there.
+    """Train a GAN into the folder `out`, or resume the run in it; a finished one is returned.
 
-    Runs on one CPU or GPU, and under `torchrun` on several; a batch is shared among the processes.
-    The same configuration and data give the same weights, however often the run was stopped: on
+    Runs on one CPU or GPU, and under `torchrun` on several, which split each batch. The same
+    configuration and data give the same weights, however often the run was stopped and resumed: on
     one CPU bit for bit.
 
     Raises
@@ -50,7 +51,11 @@ def train(config: Config, data: Images, out: Path, *, progress: bool = True) -> 
     ConfigError
         If the configuration does not fit the data.
     OtherRunError
-        If `out` holds a run of another configuration.
+        If `out` has a run of another configuration.
+    OtherDataError
+        If `out` has a run that was trained on other data.
+    LockedRunError
+        If another process is training into `out`.
     DamagedFileError
         If its checkpoint is damaged.
     WriteError
@@ -59,17 +64,42 @@ def train(config: Config, data: Images, out: Path, *, progress: bool = True) -> 
     _check(config, data)
     fabric = start(config)
     folder = RunFolder(out)
-    if fabric.is_global_zero:
-        folder.open(config)
-    fabric.barrier()
-    if not (folder.path / GENERATOR).exists():
-        _Training(config, data, folder, fabric).run(progress)
+    with ExitStack() as held:
+
+        def open_folder() -> bool:
+            """Open the folder, locked if the run is to be trained; return whether it is."""
+            if not folder.is_finished:  # a finished run is only read
+                held.enter_context(folder.lock())
+            folder.open(config, data)
+            return not folder.is_finished  # another process may have finished it meanwhile
+
+        if _on_first(fabric, open_folder):
+            _Training(config, data, folder, fabric).run(progress)
     fabric.barrier()
     return folder
 
 
+def _on_first(fabric: "Fabric", do: Callable[[], bool]) -> bool:
+    """Call a function in the first process; return its result, or raise its error, in all.
+
+    If only the first raised, the others would wait for it.
+    """
+    outcome: bool | Exception = False
+    if fabric.is_global_zero:
+        try:
+            outcome = do()
+        except Exception as error:
+            if fabric.world_size == 1:
+                raise
+            outcome = error
+    outcome = fabric.broadcast(outcome)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
 class _Kind(NamedTuple):
-    """Steps of one kind are recorded once."""
+    """A kind of training step, which is recorded once."""
 
     resolution: int
     fades: bool

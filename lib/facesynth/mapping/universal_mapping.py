@@ -7,14 +7,15 @@ at the weighted mean of its neighbours [Floater 1997],
 $$u_i = \sum_j \lambda_{i,j} u_j \quad (4), \qquad
   \lambda_{i,j} = w_{i,j} / \textstyle\sum_j w_{i,j} \quad (5),$$
 
-while the boundary runs along the square's sides by arc length from the chin (Eq. 6).
+while the boundary runs along the square's sides by arc length from the chin (Eq. 6). Where that
+would collapse triangles, the sides are bowed outwards a little: see `parameterize`.
 
 Images have shape (R, R, c) with the top row first; the centre of pixel (r, c) lies at
 $u = (c + 1/2) / R$, $v = 1 - (r + 1/2) / R$.
 """
 
+import warnings
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,6 +41,7 @@ from facesynth.surface.mesh import (
     factorize,
     graph_laplacian,
 )
+from facesynth.template import Template
 
 # How much each region is magnified, compared to the rest of the face, and over how many mm around
 # it that fades: "we designed the weights such that eyes, nose and mouth would receive a larger area
@@ -57,29 +59,14 @@ REGION_WEIGHTS: Mapping[str, tuple[float, float]] = {
 # trip (a tenth of this halves it) against the noise of a generated image that reaches the vertices.
 _SMOOTHNESS = 0.05
 
+# How far each side of the square is bowed for a mesh with dividing edges, in widths of the square:
+# the middle of a side stays on the square, its ends move in by this much. The more, the larger are
+# the triangles that dividing edges cut off, and the less of the square is covered.
+BOW = 0.02
 
-class Template(Protocol):
-    """What the mapping reads of a template face with m vertices."""
-
-    @property
-    def vertices(self) -> FloatArray:
-        """Positions (m, 3) in mm, mirror symmetric about x = 0."""
-
-    @property
-    def faces(self) -> IntArray:
-        """Triangles (f, 3), counter-clockwise seen from outside."""
-
-    @property
-    def mirror(self) -> IntArray:
-        """The mirror image (m,) of each vertex."""
-
-    @property
-    def boundary(self) -> IntArray:
-        """The boundary loop (b,), counter-clockwise from the chin's midline vertex."""
-
-    @property
-    def regions(self) -> Mapping[str, FloatArray]:
-        """Memberships (m,) in [0, 1] by name."""
+# How close to a side of the square a vertex counts as on it. One meant for a corner may miss it by
+# rounding, and a dividing edge from there would cut off triangles no thicker than that.
+_ON_SIDE = 1e-9
 
 
 class WeightError(ValueError):
@@ -90,12 +77,12 @@ class StartVertexError(MeshError):
     """The vertex to start the boundary at is not on the boundary."""
 
 
-class DividingEdgeError(MeshError):
-    """An inner edge connects two boundary vertices that lie on one side of the square."""
+class BoundaryWarning(UserWarning):
+    """The boundary is bowed, since triangles would collapse on the square's straight sides."""
 
 
 class CollapsedTriangleError(MeshError):
-    """A triangle's image is too small for floating point numbers."""
+    """A triangle has no positive area in the plane: it is too small for floating point numbers."""
 
 
 class AsymmetricTemplateError(MeshError):
@@ -108,7 +95,7 @@ def parameterize(
     vertex_weights: ArrayLike | None = None,
     start: int | None = None,
 ) -> FloatArray:
-    """Map a surface of disk topology one-to-one onto the unit square (Section 5.3).
+    """Map any surface of disk topology one-to-one into the unit square (Section 5.3).
 
     vertices : (m, 3) in mm; faces : (f, 3), counter-clockwise seen from outside.
     vertex_weights : (m,) positive. How much the surface around a vertex is to be magnified,
@@ -117,9 +104,17 @@ def parameterize(
         Only ratios matter; constant weights, the default, magnify the whole surface alike.
     start : the boundary vertex put at the bottom's centre (0.5, 0); by default the lowest one.
 
-    Returns uv (m, 2) in [0, 1]. Every triangle keeps its orientation. The corners of the square
-    are cut off between the two boundary vertices next to them: of b evenly spaced vertices that
-    takes at most 8 / b² of the area. Raises subclasses of `MeshError`, and `WeightError`.
+    Returns uv (m, 2) in [0, 1]. No triangle is flipped, and each has a positive area.
+
+    The boundary runs along the square's sides, and the corners of the square are cut off between
+    the two boundary vertices next to them: of b evenly spaced vertices that takes at most 8 / b²
+    of the area. Triangles would collapse into a side if a *dividing edge*, an inner edge between
+    two boundary vertices, had both its ends on it (see `dividing_edges`), as at the corners of a
+    regular grid. For such a mesh the sides are bowed outwards, see `bowed`, and a
+    `BoundaryWarning` says so: then Eq. 4 is one-to-one whatever the edges [Floater 2003], and 97 %
+    of the square is left to the surface.
+
+    Raises subclasses of `MeshError`, and `WeightError`.
     """
     points, triangles = check_arrays(vertices, faces)
     loop = check_disk(points, triangles)
@@ -127,7 +122,10 @@ def parameterize(
     loop = _start_at(loop, loop[points[loop, 1].argmin()] if start is None else start)
     boundary_uv = boundary_positions(points, loop)
     edge = edges(triangles)
-    _check_dividing_edges(edge, loop, boundary_uv)
+    dividing = dividing_edges(edge, loop, boundary_uv)
+    if len(dividing):
+        warnings.warn(_bowed_message(dividing), BoundaryWarning, stacklevel=2)
+        boundary_uv = bowed(boundary_uv)
 
     # Two systems: the second one's weights come from the first one's solution. In each, u and v
     # are two right-hand sides of one factorisation.
@@ -148,6 +146,39 @@ def boundary_positions(vertices: FloatArray, loop: IntArray) -> FloatArray:
     corners = np.array([[0.5, 0], [1, 0], [1, 1], [0, 1], [0, 0], [0.5, 0]])
     at = np.array([0, 0.125, 0.375, 0.625, 0.875, 1])
     return np.column_stack([np.interp(t, at, corners[:, k]) for k in range(2)])
+
+
+def dividing_edges(edge: IntArray, loop: IntArray, boundary_uv: FloatArray) -> IntArray:
+    """The inner edges (k, 2) with both ends on one side of the square.
+
+    edge : (e, 2); boundary_uv : (b, 2), the positions of the boundary loop (b,) on the square.
+
+    The triangles that such an edge cuts off would have no area. If there is no such edge, Eq. 4 is
+    one-to-one within the square [Floater 2003].
+    """
+    sides = np.zeros((int(edge.max()) + 1, 4), dtype=bool)
+    sides[loop] = np.column_stack([boundary_uv <= _ON_SIDE, boundary_uv >= 1 - _ON_SIDE])
+    following = np.full(len(sides), -1)
+    following[loop] = np.roll(loop, -1)
+    a, b = edge.T
+    inner = (following[a] != b) & (following[b] != a)
+    return edge[(sides[a] & sides[b]).any(axis=1) & inner]
+
+
+def bowed(boundary_uv: FloatArray, bow: float = BOW) -> FloatArray:
+    """Points (b, 2) on the square's sides, moved onto four parabolas that bow outwards.
+
+    The middle of each side stays, so the start does; the corners move in, from (0, 0) to
+    (bow, bow) and so on. For a bow between 0 and 1/6 the curve is strictly convex: no three of its
+    points are in one line, so whatever an edge cuts off has an area. Of the square,
+    (1 - 2 bow)(1 + 2 bow / 3) lies within. A parabola bends everywhere along the side, where a
+    superellipse is all but straight in the middle; whatever an edge cuts off it is the same shape,
+    stretched, so that small pieces lose no more digits than their size.
+    """
+    u, v = boundary_uv.T
+    return np.column_stack(
+        [u - bow * (2 * u - 1) * (2 * v - 1) ** 2, v - bow * (2 * v - 1) * (2 * u - 1) ** 2]
+    )
 
 
 def edge_weights(
@@ -197,16 +228,19 @@ def solve(
 class UniversalMapping(ImageMapping):
     """The mapping between faces and square images that all faces share (Section 5.3).
 
-    Built once from a template: its parametrisation `uv` (m, 2), exactly mirror symmetric, so that
-    the image of a mirrored face is the mirrored image, and the sparse operators both ways.
+    Built once from a template: its parametrisation `uv` (m, 2) and the sparse operators both ways.
+    If the template has a `mirror`, `uv` is exactly mirror symmetric, so that the image of a
+    mirrored face is the mirrored image; a template whose `mirror` is None may have any shape.
 
-    vertex_weights : (m,) positive and symmetric, see `parameterize`; by default
-    `region_weights(template)`. Raises subclasses of `MeshError`, and `WeightError`.
+    vertex_weights : (m,) positive, see `parameterize`; by default `region_weights(template)`. With
+    a `mirror` they must be symmetric. Raises subclasses of `MeshError`, and `WeightError`; warns
+    as `parameterize` does.
     """
 
     def __init__(
         self, template: Template, resolution: int, vertex_weights: ArrayLike | None = None
     ) -> None:
+        self.template = template
         vertices, faces = check_arrays(template.vertices, template.faces)
         boundary = check_boundary(template.boundary, check_disk(vertices, faces))
         if vertex_weights is None:
@@ -214,8 +248,9 @@ class UniversalMapping(ImageMapping):
         self.vertex_weights = _check_weights(vertex_weights, len(vertices))
         mirror = _check_symmetry(template, self.vertex_weights)
         uv = parameterize(vertices, faces, self.vertex_weights, start=int(boundary[0]))
-        # Symmetric up to the solver's rounding, since mesh, boundary and weights are; now wholly.
-        uv = (uv + np.column_stack([1 - uv[mirror, 0], uv[mirror, 1]])) / 2
+        if mirror is not None:
+            # Symmetric up to the solver's rounding, as mesh, boundary and weights are; now wholly.
+            uv = (uv + np.column_stack([1 - uv[mirror, 0], uv[mirror, 1]])) / 2
         super().__init__(uv, faces, *rasterize(uv, faces, check_resolution(resolution)))
         seen = self.barycentric[self.mask.ravel()]  # (p, m)
         self._look_up = bilinear(uv, self.resolution)
@@ -226,10 +261,10 @@ class UniversalMapping(ImageMapping):
     def to_vertices(self, image: ArrayLike) -> FloatArray:
         """Images (..., R, R, c) to values (..., m, c) at the vertices.
 
-        A bilinear look-up at the vertices blurs, and depends on four pixels alone. It is corrected
-        by damped least squares, so that `to_image` of the result comes back to the given image:
-        what `to_image` made is recovered, and of an image that no mesh made, the noise is averaged
-        out. Where triangles are smaller than pixels, the correction is a smooth one.
+        A bilinear look-up at the vertices blurs, and each vertex sees only four pixels. It is
+        corrected by damped least squares, so that `to_image` of the result comes close to the given
+        image: values that `to_image` wrote are recovered, and the noise of other images is averaged
+        out. Where triangles are smaller than pixels, the correction is smooth.
         """
         array, size = np.asarray(image), self.resolution
         if array.ndim < 3 or array.shape[-3:-1] != (size, size):
@@ -245,17 +280,27 @@ class UniversalMapping(ImageMapping):
 
 
 def region_weights(
-    template: Template, weights: Mapping[str, tuple[float, float]] = REGION_WEIGHTS
+    template: Template, weights: Mapping[str, tuple[float, float]] | None = None
 ) -> FloatArray:
     """Vertex weights (m,) for `parameterize` from (magnification, fade in mm) for each region.
 
-    A region's factor is at full strength where its membership exceeds 1/2, and fades with the
-    distance along the edges as a Gaussian, so that its surroundings are not torn. Without a fade
-    the membership itself is the strength.
+    By default `REGION_WEIGHTS`, without the regions that the template lacks or has cropped away;
+    every region of a table that is given must be there, or a `WeightError` says which is not.
+
+    A region is magnified in full where its membership exceeds 1/2. Around it the magnification
+    falls off as a Gaussian of the distance along the edges, so that the triangles there are not
+    stretched too much. With a fade of 0 it follows the membership.
     """
+    if weights is None:
+        weights = {
+            name: (magnification, fade)
+            for name, (magnification, fade) in REGION_WEIGHTS.items()
+            if name in template.regions
+            and (fade == 0 or np.any(np.asarray(template.regions[name]) > 0.5))
+        }
     unknown = sorted(set(weights) - set(template.regions))
     if unknown:
-        raise WeightError(f"no region {unknown}; the template has {sorted(template.regions)}")
+        raise WeightError(f"no region {unknown} in the template; it has {sorted(template.regions)}")
     vertices, faces = check_arrays(template.vertices, template.faces)
     edge, n = edges(faces), len(vertices)
     graph = csr_array((_lengths(vertices, edge), edge.T), shape=(n, n))
@@ -280,8 +325,8 @@ def _start_at(loop: IntArray, start: int) -> IntArray:
     at = np.flatnonzero(loop == start)
     if len(at) == 0:
         raise StartVertexError(
-            f"start vertex {start} is not on the boundary, which has {len(loop)} vertices, "
-            f"{loop[:5].tolist()}...; choose one of them, such as the chin's lowest"
+            f"start vertex {start} is not on the boundary; choose one of its {len(loop)} vertices, "
+            f"which are {loop[:5].tolist()}..., such as the lowest one of the chin"
         )
     return np.roll(loop, -at[0])
 
@@ -291,51 +336,51 @@ def _check_weights(vertex_weights: ArrayLike | None, n: int) -> FloatArray:
         return np.ones(n)
     weights = np.asarray(vertex_weights, dtype=np.float64)
     if weights.shape != (n,):
-        raise WeightError(f"weights have shape {weights.shape}; expected ({n},), one a vertex")
+        raise WeightError(
+            f"vertex_weights has shape {weights.shape}; expected ({n},), one weight for each vertex"
+        )
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights > 0)))
     if len(bad):
         raise WeightError(
             f"{len(bad)} weights are not finite and positive, the first {weights[bad[0]]} at "
-            f"vertex {bad[0]}; give a small positive weight to what may become small"
+            f"vertex {bad[0]}; what is to become small needs a small weight, not 0"
         )
     return weights
 
 
-def _check_dividing_edges(edge: IntArray, loop: IntArray, boundary_uv: FloatArray) -> None:
-    """Floater (2003): the map is one-to-one unless an inner edge falls onto the square's sides."""
-    sides = np.zeros((int(edge.max()) + 1, 4), dtype=bool)
-    sides[loop] = np.column_stack([boundary_uv == 0, boundary_uv == 1])
-    following = np.full(len(sides), -1)
-    following[loop] = np.roll(loop, -1)
-    a, b = edge.T
-    inner = (following[a] != b) & (following[b] != a)
-    bad = np.flatnonzero((sides[a] & sides[b]).any(axis=1) & inner)
-    if len(bad):
-        raise DividingEdgeError(
-            f"{len(bad)} inner edges connect boundary vertices that lie on one side of the square, "
-            f"such as {edge[bad[0]].tolist()}, so that the triangles they cut off would have no "
-            "area; split these edges, or remove the triangles they cut off"
-        )
+def _bowed_message(dividing: IntArray) -> str:
+    left = (1 - 2 * BOW) * (1 + 2 * BOW / 3)
+    what = f"{len(dividing)} inner edges connect" if len(dividing) > 1 else "1 inner edge connects"
+    return (
+        f"{what} two boundary vertices on one side of the square, such as "
+        f"{dividing[0].tolist()}; the triangles cut off there would have no area, so the sides "
+        f"are bowed outwards by {BOW:.0%} of the square's width, within which {left:.0%} of the "
+        "square lies"
+    )
 
 
 def _check_orientation(uv: FloatArray, faces: IntArray) -> None:
     a, b, c = (uv[faces[:, k]] for k in range(3))
-    bad = np.flatnonzero(cross_2d(b - a, c - a) <= 0)
+    bad = np.flatnonzero(~(cross_2d(b - a, c - a) > 0))  # NaN is bad, too
     if len(bad):
         raise CollapsedTriangleError(
-            f"{len(bad)} triangles, the first {bad[0]}, are too small in the plane for floating "
-            "point numbers; use more even weights, or simplify the mesh there"
+            f"{len(bad)} triangles, the first {bad[0]}, have no positive area in the plane: they "
+            "are too small for floating point numbers; use more even weights, or simplify the mesh "
+            "there"
         )
 
 
-def _check_symmetry(template: Template, weights: FloatArray) -> IntArray:
-    """The mirror permutation (m,), if vertices, faces, boundary and weights all agree with it."""
+def _check_symmetry(template: Template, weights: FloatArray) -> IntArray | None:
+    """The mirror permutation (m,), if there is one; all else must agree with it."""
+    if template.mirror is None:
+        return None
     vertices, faces = check_arrays(template.vertices, template.faces)
     mirror = np.asarray(template.mirror)
     every = np.arange(len(vertices))
     if not np.array_equal(np.sort(mirror), every):
         raise AsymmetricTemplateError(
-            f"mirror, of shape {mirror.shape}, is not a permutation of the {len(every)} vertices"
+            f"mirror is not a permutation of the vertices: it has shape {mirror.shape}, "
+            f"expected ({len(every)},), each vertex once"
         )
     wrong = {
         "the mirror image of the mirror image": mirror[mirror] != every,
@@ -348,8 +393,8 @@ def _check_symmetry(template: Template, weights: FloatArray) -> IntArray:
     found = [f"{what} at vertex {np.flatnonzero(w)[0]}" for what, w in wrong.items() if w.any()]
     if found:
         raise AsymmetricTemplateError(
-            f"template and mirror image differ: {', '.join(found)}; a symmetric mapping needs "
-            "a symmetric template and symmetric weights"
+            f"the template differs from its mirror image: {', '.join(found)}; make template and "
+            "weights symmetric, or set mirror to None for a mapping that is not"
         )
     return mirror
 

@@ -18,8 +18,9 @@ from scipy.ndimage import gaussian_filter
 
 from facesynth.files import pretrained
 from facesynth.people.real_data import Portrait
-from facesynth.population import ANCESTRIES, GENDERS, gloss, template
+from facesynth.population import ANCESTRIES, GENDERS, gloss
 from facesynth.rendering import Camera, Light, colour, render
+from facesynth.template import standard
 
 Floats = npt.NDArray[np.floating[Any]]
 Images = npt.NDArray[np.uint8]
@@ -102,7 +103,7 @@ def rendered(
     relief: npt.ArrayLike | None = None,
 ) -> Images:
     """The crop of a picture of a face on the template's mesh, taken as the photographs were."""
-    face, points = template(), np.asarray(vertices, dtype=float)
+    face, points = standard(), np.asarray(vertices, dtype=float)
     picture = render(
         points,
         face.faces,

@@ -7,7 +7,6 @@ from facesynth.population.expression import EXPRESSIONS
 from facesynth.population.identity import ANCESTRIES, GENDERS
 from facesynth.population.relief import gloss
 from facesynth.population.sampling import CacheError, Population, paint, sample
-from facesynth.population.template import Template, template
 
 __all__ = [
     "ANCESTRIES",
@@ -15,9 +14,7 @@ __all__ = [
     "GENDERS",
     "CacheError",
     "Population",
-    "Template",
     "gloss",
     "paint",
     "sample",
-    "template",
 ]

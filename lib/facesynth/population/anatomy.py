@@ -10,8 +10,8 @@ from scipy.spatial import KDTree
 
 from facesynth.mapping.image_mapping import ImageMapping, pixel_centres
 from facesynth.population.noise import Floats, smoothstep
-from facesynth.population.template import Template
 from facesynth.surface.mesh import triangle_areas, vertex_areas
+from facesynth.template import Template
 
 FAR = 1e3  # mm: the distance of everything that is not near
 _UNROLL_CENTRE = (0.0, -25.0, -85.0)  # mm from between the eyes: about the middle of the head

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from facesynth.population import targets
 from facesynth.population.plausibility import acceptable
 from facesynth.population.shape import Weights, shape_model
-from facesynth.population.template import template
+from facesynth.template import standard
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -141,7 +141,7 @@ def neutral_geometry(identities: Identities) -> Floats:
     model = shape_model()
     faces = model.surface(model.neutral(identities.weights()))
     rotation, centre = _onto_template(faces)
-    return (faces - centre) @ rotation + template().vertices.mean(0)
+    return (faces - centre) @ rotation + standard().vertices.mean(0)
 
 
 def geometry(identities: Identities, actions: Weights) -> Floats:
@@ -152,7 +152,7 @@ def geometry(identities: Identities, actions: Weights) -> Floats:
     model = shape_model()
     neutral = model.neutral(identities.weights())
     rotation, centre = _onto_template(model.surface(neutral))
-    origin = template().vertices.mean(0)
+    origin = standard().vertices.mean(0)
     expressive = [model.expressive(neutral, action) for action in actions.swapaxes(0, 1)]
     faces = [(model.surface(points) - centre) @ rotation + origin for points in expressive]
     return np.stack(faces, axis=1)
@@ -161,7 +161,7 @@ def geometry(identities: Identities, actions: Weights) -> Floats:
 def _onto_template(faces: Floats) -> tuple[Floats, Floats]:
     """Rotations (n, 3, 3), to be applied from the right, and centres (n, 1, 3) (Kabsch 1976)."""
     centre = faces.mean(1, keepdims=True)
-    still = template().vertices - template().vertices.mean(0)
+    still = standard().vertices - standard().vertices.mean(0)
     u, _, vt = np.linalg.svd((faces - centre).transpose(0, 2, 1) @ still)
     reflected = np.linalg.det(u @ vt) < 0
     u[reflected, :, -1] *= -1

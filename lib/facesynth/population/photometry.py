@@ -22,8 +22,8 @@ from facesynth.population.pigments import Pigments
 from facesynth.population.relief import Relief
 from facesynth.population.skin import skin_colour
 from facesynth.population.strokes import blend
-from facesynth.population.template import Template
 from facesynth.surface.mesh import MeshArrayError, check_arrays
+from facesynth.template import Template
 
 RESOLUTIONS = (64, 1024)  # pixels along a side, least and most
 _OPEN = 0.82  # share of the sky that a cheek sees; what sees more is as light

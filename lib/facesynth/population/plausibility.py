@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from facesynth.population.template import template
 from facesynth.surface.mesh import edges
 from facesynth.surface.self_intersection import pierced
+from facesynth.template import standard
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -44,7 +44,7 @@ def acceptable(faces: Floats) -> Bools:
 
 def proportions(faces: Floats) -> dict[str, Floats]:
     """The proportions of `PROPORTIONS` of faces (n, m, 3): name -> (n,)."""
-    points = faces[:, template().landmarks]
+    points = faces[:, standard().landmarks]
 
     def length(pair: tuple[int, int]) -> Floats:
         a, b = (points[:, k - 17] for k in pair)  # dlib's numbers less the jaw's 17
@@ -65,7 +65,7 @@ def plausible(faces: Floats) -> Bools:
 
 def folded(faces: Floats) -> Bools:
     """Whether the skin of each of the faces (n, m, 3) is folded back on itself somewhere: (n,)."""
-    corners, pairs = template().faces.T.copy(), _skin_pairs()
+    corners, pairs = standard().faces.T.copy(), _skin_pairs()
     sharpest = []
     for coordinates in faces.astype(np.float32).transpose(0, 2, 1).copy():  # (3, m) each
         a, b, c = (coordinates[:, corner] for corner in corners)  # (3, f) each
@@ -79,7 +79,7 @@ def folded(faces: Floats) -> Bools:
 
 def crosses(faces: Floats, triangles: Ints | None = None) -> Bools:
     """Whether each of the faces (n, m, 3) passes through itself: (n,). The template's triangles."""
-    triangles = template().faces if triangles is None else triangles
+    triangles = standard().faces if triangles is None else triangles
     edge = edges(triangles)
     return np.array([len(pierced(face, triangles, edge)) > 0 for face in faces], dtype=bool)
 
@@ -87,7 +87,7 @@ def crosses(faces: Floats, triangles: Ints | None = None) -> Bools:
 @functools.cache
 def _skin_pairs() -> Ints:
     """(2, p) adjacent triangles of the template, but for the surface between the lips."""
-    face = template()
+    face = standard()
     sides = np.sort(face.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
     order = np.lexsort(sides.T)
     owner = order // 3
@@ -100,7 +100,7 @@ def _skin_pairs() -> Ints:
 @functools.cache
 def _narrow_places() -> tuple[Ints, Ints]:
     """Vertices (k,) near lips and nostrils, and triangles between them as indices into these."""
-    face = template()
+    face = standard()
     lips = np.r_[face.curves["upper_lip"], face.curves["lower_lip"]]
     nostrils = face.landmarks[[31 - 17, 32 - 17, 34 - 17, 35 - 17]]  # dlib's numbers less the jaw's
     near = cKDTree(face.vertices[lips]).query(face.vertices)[0] < LIP_SURROUNDINGS

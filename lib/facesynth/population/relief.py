@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from facesynth.population.anatomy import Anatomy
 from facesynth.population.appearance import Appearance
 from facesynth.population.noise import Floats, SolidNoise, gaussian, smoothstep
-from facesynth.population.template import Template
+from facesynth.template import Template
 
 # Wrinkles by the direction across them, radians from the horizontal. An expression deepens those
 # across which it squeezes the skin.

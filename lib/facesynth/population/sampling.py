@@ -20,8 +20,8 @@ from facesynth.population.appearance import sample_appearance
 from facesynth.population.expression import sample_expressions
 from facesynth.population.identity import ANCESTRIES, GENDERS, Identities, sample_faces
 from facesynth.population.photometry import Photometry
-from facesynth.population.template import template
 from facesynth.rendering import colour
+from facesynth.template import standard
 
 CHUNK = 30  # subjects in a file of the cache
 LABELS = np.dtype([("gender", "U6"), ("ancestry", "U9"), ("age", "f4")])
@@ -189,7 +189,7 @@ def _paint(
 
 @functools.cache
 def _photometry(resolution: int) -> Photometry:
-    return Photometry(template(), resolution)
+    return Photometry(standard(), resolution)
 
 
 def _labels(identities: Identities) -> npt.NDArray[np.void]:

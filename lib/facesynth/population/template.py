@@ -1,7 +1,4 @@
-"""The template: the mean neutral face, with regions, landmarks and named curves on it."""
-
-import functools
-from dataclasses import dataclass
+"""Making the standard template: the mean neutral face, its regions, landmarks and named curves."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +9,7 @@ from facesynth.population.shape import shape_model
 from facesynth.population.targets import mean_weights
 from facesynth.population.topology import topology
 from facesynth.surface import mesh
+from facesynth.template import Template
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -25,33 +23,8 @@ SUBNASALE = -21.5  # 33, y on the midline
 NOSE_TARGETS = ("nose/nose-volume-incr", "nose/nose-scale-depth-incr", "nose/nose-flaring-incr")
 
 
-@dataclass(frozen=True)
-class Template:
-    """Mean neutral face (m vertices), exactly mirror-symmetric, of disk topology.
-
-    vertices    (m, 3) mm, y up, z towards the viewer, centred
-    faces       (f, 3) triangles, counter-clockwise from outside
-    mirror      (m,) index of each vertex's mirror image in the plane x = 0
-    boundary    (b,) boundary loop, counter-clockwise, from the chin's midline vertex
-    regions     name -> (m,) membership in [0, 1]: left_eye, right_eye (what is seen of the balls),
-                mouth (the surface between the lips), lips, nose, eyes (both, with lids)
-    landmarks   (43,) vertices: dlib's 68 without the jaw and the inner lips, in their order
-    curves      name -> (k,) vertices: left_upper_lid, left_lower_lid, right_…, from the inner to
-                the outer corner; upper_lip, lower_lip from the right corner to the left one
-    """
-
-    vertices: Floats
-    faces: Ints
-    mirror: Ints
-    boundary: Ints
-    regions: dict[str, Floats]
-    landmarks: Ints
-    curves: dict[str, Ints]
-
-
-@functools.cache
-def template() -> Template:
-    """The template (made once in a process, in about three seconds)."""
+def make() -> Template:
+    """The standard template without what the detector finds; `shipped` writes it to a file."""
     top, model = topology(), shape_model()
     vertices = model.surface(model.neutral(mean_weights()))[0]
     flip = np.array([-1.0, 1.0, 1.0])

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from facesynth.scans.parts import N_LANDMARKS, LandmarkFileError
+from facesynth.scans.parts import LandmarkFileError
 from facesynth.surface.mesh import FloatArray
+from facesynth.template import N_LANDMARKS
 
 SUFFIXES = (".ljson", ".json", ".csv", ".txt")
 _OF_68 = slice(17, 60)  # the rows of dlib's 68 that are kept: without jaw and inner lips

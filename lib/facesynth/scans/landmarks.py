@@ -8,33 +8,26 @@ dlib's 68 without the jaw, which is no place on a surface, and the inner lips.
 
 The paper goes on to refine the locations by hand. Here the template is refined instead: what dlib
 calls a lip's border is not where a modeller would put it, but it is about the same place on every
-face. `calibrate` finds that place on faces whose every point is known, and `template_operator`
-takes any face on the template to the points that correspond to what `detect` finds.
+face, and `Template.at_detected` knows that place.
 """
 
 import functools
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import dlib
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from scipy.spatial.transform import Rotation
 
 from facesynth.files import pretrained
-from facesynth.files.atomic import write_text
-from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import sample, template
 from facesynth.rendering.colour import to_uint8
-from facesynth.scans.parts import N_LANDMARKS, Photograph, ScanError
+from facesynth.scans.parts import Photograph, ScanError
 from facesynth.scans.scan import Scan
 from facesynth.scans.scanned_surface import Places, ScannedSurface
 from facesynth.surface.mesh import FloatArray
+from facesynth.template import N_LANDMARKS, standard
 
 FIRST_OF_68 = 17  # the jaw comes before, and after 43 more the inner lips
 PIXEL = 1.0  # mm of the surface that a view's pixel shows: dlib finds faces of 80 pixels and more
@@ -52,16 +45,6 @@ GRAZING = 0.2  # cosine between the ray and the normal below which a back-projec
 CONFIRMED = 1 / 3  # of the views around a face must show one
 ENOUGH = 6  # landmarks must be known for a pose
 OUTLIER = 5.0  # mm from the median of the votes beyond which a vote does not count
-
-TABLE = "landmarks_on_template.json"  # beside this module: what `calibrate` found
-GREY = np.full((2, 2, 3), 128, np.uint8)  # a photograph for a face that needs none
-
-# The right half of a pair of landmarks and the left one, as positions among the 43.
-MIRROR = np.array(
-    [*range(9, -1, -1), *range(10, 14), *range(18, 13, -1)]
-    + [28, 27, 26, 25, 30, 29, 22, 21, 20, 19, 24, 23]
-    + [37, 36, 35, 34, 33, 32, 31, 42, 41, 40, 39, 38]
-)
 
 
 class NoFaceError(ScanError):
@@ -152,7 +135,7 @@ def _enough(points: FloatArray) -> bool:
 def _around(found: FloatArray, angles: Sequence[tuple[int, int]]) -> list[View]:
     """Views around the front of a face whose landmarks (43, 3) are roughly known."""
     known = np.isfinite(found).all(axis=1)
-    model = template().vertices[template().landmarks]
+    model = standard().vertices[standard().landmarks]
     middle, centre = found[known].mean(axis=0), model[known].mean(axis=0)
     pose = Rotation.align_vectors(model[known] - centre, found[known] - middle)[0].as_matrix()
     return [
@@ -253,58 +236,8 @@ def _median(points: FloatArray) -> FloatArray:
     return result
 
 
-def calibrate(n: int = 60, seed: int = 0) -> dict[str, list[Any]]:
-    """Where `detect` puts the landmarks on the template: a `triangle` and `weights` for each.
-
-    Detects on n faces of the population, each with one of its expressions, takes what is found to
-    the same place on the template, and keeps the median of the faces and their mirror images.
-    """
-    people = sample(n, seed, resolution=256, expressions=True, progress=False)
-    assert people.expressions is not None
-    assert people.textures is not None
-    model = ScannedSurface(_on_template(template().vertices))
-    found = np.empty((n, N_LANDMARKS, 3))
-    for k, texture in enumerate(people.textures):
-        expressions = people.expressions[k]
-        face = ScannedSurface(_on_template(expressions[k % len(expressions)], texture))
-        marks = detect(face.scan)
-        on = model.points(face.nearest(np.nan_to_num(marks)))
-        found[k] = np.where(np.isfinite(marks), on, np.nan)
-    both = np.concatenate([found, found[:, MIRROR] * [-1, 1, 1]])  # (2 n, 43, 3)
-    places = model.nearest(np.nanmedian(both, axis=0))
-    return {"triangle": places.triangle.tolist(), "weights": places.weights.round(6).tolist()}
-
-
-def template_operator() -> csr_array:
-    """The operator (43, m) from a face's vertices (m, 3) to the points that `detect` looks for."""
-    text = (resources.files("facesynth.data") / "template" / TABLE).read_text()
-    table = json.loads(text)
-    corners = template().faces[table["triangle"]]  # (43, 3)
-    row_ends = np.arange(0, corners.size + 1, 3)
-    weights = np.array(table["weights"], dtype=np.float64).ravel()
-    return csr_array(
-        (weights, corners.ravel(), row_ends), shape=(N_LANDMARKS, len(template().vertices))
-    )
-
-
-def _on_template(vertices: NDArray[Any], texture: Photograph = GREY) -> Scan:
-    """A face on the template's triangles, with its texture as the one photograph."""
-    uv = _uv()[template().faces]
-    photograph = np.zeros(len(uv), dtype=np.int64)
-    return Scan(vertices.astype(np.float64), template().faces, uv, photograph, (texture,))
-
-
-@functools.cache
-def _uv() -> FloatArray:
-    return UniversalMapping(template(), 64).uv
-
-
 @functools.cache
 def _dlib() -> tuple[Any, Any]:
     """Return dlib's detector of frontal faces and its predictor of 68 points."""
     weights = pretrained.weights("shape_predictor_68_face_landmarks.dat")
     return dlib.get_frontal_face_detector(), dlib.shape_predictor(weights)
-
-
-if __name__ == "__main__":
-    write_text(Path(__file__).with_name(TABLE), f"{json.dumps(calibrate())}\n")

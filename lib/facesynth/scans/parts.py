@@ -4,7 +4,6 @@ import numpy as np
 import numpy.typing as npt
 
 Photograph = npt.NDArray[np.uint8]  # (h, w, 3) sRGB, the top row first
-N_LANDMARKS = 43  # dlib's 68 less 17 on the jaw and 8 on the inner lips, in their order
 
 
 class ScanError(ValueError):

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facesynth.scans import files
-from facesynth.scans.parts import N_LANDMARKS, Photograph, ScanError
+from facesynth.scans.parts import Photograph, ScanError
 from facesynth.surface.mesh import FloatArray, IntArray, MeshArrayError, check_arrays
+from facesynth.template import N_LANDMARKS
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from scipy.spatial.transform import Rotation
 
 from facesynth.mapping.image_mapping import ImageMapping
 from facesynth.mapping.universal_mapping import UniversalMapping, parameterize
-from facesynth.population.template import template
 from facesynth.rendering import Camera, colour
 from facesynth.scans.parts import Photograph, ScanError
 from facesynth.scans.scan import Scan
 from facesynth.surface.mesh import FloatArray, IntArray, MeshArrayError, check_arrays
+from facesynth.template import standard
 from facesynth.virtual_scanner.depth import Samples, measure, triangulate
 from facesynth.virtual_scanner.faults import Faults, sample_faults
 from facesynth.virtual_scanner.photographs import develop, picture
@@ -64,7 +64,7 @@ def scan(
     head, image, mapping = _check(vertices, texture, mapping, relief)
     of_pose, of_faults, of_depth, of_hair, *of_photographs = np.random.default_rng(seed).spawn(6)
     pose = _sample_pose(head, settings, of_pose)
-    face = Surface(head @ pose[:3, :3].T + pose[:3, 3], template().faces)
+    face = Surface(head @ pose[:3, :3].T + pose[:3, 3], standard().faces)
     cameras = _cameras(settings)
 
     faults = sample_faults(head, image, mapping, settings, of_faults)
@@ -94,10 +94,10 @@ def _check(
     relief: NDArray[np.floating] | None,
 ) -> tuple[FloatArray, NDArray[np.uint8], ImageMapping]:
     """The arguments as arrays that fit each other."""
-    head, _ = check_arrays(vertices, template().faces)
-    if len(head) != len(template().vertices):
+    head, _ = check_arrays(vertices, standard().faces)
+    if len(head) != len(standard().vertices):
         raise MeshArrayError(
-            f"vertices have shape {head.shape}; the template has {len(template().vertices)}"
+            f"vertices have shape {head.shape}; the template has {len(standard().vertices)}"
         )
     image = np.asarray(texture)
     if image.ndim != 3 or image.shape != (len(image), len(image), 3) or image.dtype != np.uint8:
@@ -117,13 +117,13 @@ def _check(
 
 @functools.lru_cache(maxsize=2)
 def _universal_mapping(resolution: int) -> UniversalMapping:
-    return UniversalMapping(template(), resolution)
+    return UniversalMapping(standard(), resolution)
 
 
 @functools.cache
 def _plane() -> FloatArray:
     """A plane (m, 2) onto which all faces unfold, with less distortion than the canonical one."""
-    return parameterize(template().vertices, template().faces)
+    return parameterize(standard().vertices, standard().faces)
 
 
 def _sample_pose(head: FloatArray, settings: Scanner, rng: np.random.Generator) -> FloatArray:

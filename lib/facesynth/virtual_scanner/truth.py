@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from facesynth.mapping.image_mapping import ImageMapping
-from facesynth.population.template import template
 from facesynth.rendering import Camera
 from facesynth.rendering.light import unit
 from facesynth.scans.scan import Scan
 from facesynth.surface.mesh import FloatArray, IntArray
+from facesynth.template import standard
 from facesynth.virtual_scanner.surface import Surface
 
 _FOOTPRINT = 1.0  # pixels of a photograph over which a place is seen
@@ -44,7 +44,7 @@ class Truth:
     @property
     def landmarks(self) -> FloatArray:
         """The true landmarks (43, 3) in mm, in the scan's frame."""
-        return self.vertices[template().landmarks]
+        return self.vertices[standard().landmarks]
 
 
 def find_truth(

@@ -1,0 +1,91 @@
+"""A template that is not ours: other vertices and triangles, holes, no symmetry."""
+
+import csv
+import functools
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from scipy.spatial import Delaunay, cKDTree
+
+from facesynth.mapping import UniversalMapping
+from facesynth.surface.mesh import FloatArray, IntArray
+from facesynth.template import LANDMARKS, standard
+
+APART = 0.018  # of the parametrised square, from vertex to vertex
+
+
+@functools.cache
+def another_face() -> tuple[FloatArray, IntArray, IntArray]:
+    """Vertices (m, 3) mm, triangles (f, 3) with holes at eyes and mouth, and landmarks (43,).
+
+    The standard template's surface, sampled anew: random points of the parametrised square, joined
+    by Delaunay's triangulation, and none within the eyes and between the lips.
+    """
+    face = standard()
+    mapping = UniversalMapping(face, 128)
+    rng = np.random.default_rng(7)
+    rim = mapping.uv[face.boundary[::3]]
+    marks = mapping.uv[face.landmarks]
+    kept = [*rim, *marks]
+    for point in rng.random((20_000, 2)):
+        if np.linalg.norm(np.array(kept) - point, axis=1).min() > APART:
+            kept.append(point)
+    uv = np.array(kept)
+    triangles = Delaunay(uv).simplices.astype(np.int64)
+    a, b, c = (uv[triangles[:, k]] for k in range(3))
+    turned = np.cross(b - a, c - a) < 0
+    triangles[turned] = triangles[turned, ::-1]
+    flat = trimesh.Trimesh(
+        np.column_stack([mapping.uv, 0 * mapping.uv[:, 0]]), face.faces, process=False
+    )
+    inside = np.column_stack([uv, 0 * uv[:, 0]])
+    on, _, where = trimesh.proximity.closest_point(flat, inside)
+    weights = trimesh.triangles.points_to_barycentric(flat.triangles[where], on)
+    vertices = np.einsum("kj,kjc->kc", weights, face.vertices[face.faces[where]])
+    holes = np.maximum.reduce([face.regions[n] for n in ("left_eye", "right_eye", "mouth")])
+    middle = uv[triangles].mean(axis=1)
+    hole = holes[cKDTree(mapping.uv).query(middle)[1]] > 0.5
+    sides = uv[triangles] - uv[np.roll(triangles, -1, axis=1)]
+    thin = np.linalg.norm(sides, axis=2).max(axis=1) > 4 * APART
+    return _largest_piece(vertices, triangles[~hole & ~thin], np.arange(len(rim), len(rim) + 43))
+
+
+def _largest_piece(
+    vertices: FloatArray, triangles: IntArray, landmarks: IntArray
+) -> tuple[FloatArray, IntArray, IntArray]:
+    """Without loose vertices and triangles that hang on by a corner."""
+    while True:
+        mesh = trimesh.Trimesh(vertices, triangles, process=False)
+        every = np.arange(len(triangles))
+        pieces = trimesh.graph.connected_components(mesh.face_adjacency, nodes=every)
+        piece = max(pieces, key=len)
+        triangles = triangles[np.sort(piece)]
+        half = np.stack([triangles, np.roll(triangles, -1, axis=1)], axis=2).reshape(-1, 2)
+        undirected, count = np.unique(np.sort(half, axis=1), axis=0, return_counts=True)
+        rim = np.bincount(undirected[count == 1].ravel(), minlength=len(vertices))
+        if not (rim > 2).any():
+            break
+        triangles = triangles[~(rim[triangles] > 2).any(axis=1)]
+    used, compact = np.unique(triangles, return_inverse=True)
+    number = np.full(len(vertices), -1)
+    number[used] = np.arange(len(used))
+    return vertices[used], compact.reshape(-1, 3), number[landmarks]
+
+
+def write(folder: Path, names: tuple[str, ...] = LANDMARKS) -> Path:
+    """Write the face as an OBJ file with its table of landmarks; return the OBJ file's path."""
+    vertices, faces, landmarks = another_face()
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [f"v {x!r} {y!r} {z!r}" for x, y, z in vertices.tolist()]
+    lines += [f"f {a} {b} {c}" for a, b, c in (faces + 1).tolist()]
+    (folder / "another.obj").write_text("\n".join(lines) + "\n")
+    with (folder / "another.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["landmark", "vertex"])
+        table.writerows(
+            [name, int(v)]
+            for name, v in zip(LANDMARKS, landmarks, strict=True)
+            if v >= 0 and name in names
+        )
+    return folder / "another.obj"

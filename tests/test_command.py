@@ -1,0 +1,46 @@
+"""The command line: quick to answer, and clear about what is wrong."""
+
+import subprocess
+import sys
+
+import pytest
+
+from facesynth.command import main
+
+HEAVY = ("numpy", "scipy", "torch", "matplotlib", "sklearn", "trimesh", "joblib", "dlib")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["--help"], 0), (["dataset"], 2), (["--version"], 0), (["no"], 2)]
+)
+def test_help_and_wrong_arguments_import_nothing_that_takes_long(arguments, status):
+    code = f"""
+import sys
+from facesynth.command import main
+try:
+    main({arguments!r})
+except SystemExit as stop:
+    assert stop.code == {status}, stop.code
+loaded = {HEAVY!r}
+assert not set(loaded) & set(sys.modules), set(loaded) & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_the_package_imports_nothing_that_takes_long():
+    code = f"import sys, facesynth; assert not set({HEAVY!r}) & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_package_s_own_errors_are_messages_and_others_are_faults(tmp_path, capsys, monkeypatch):
+    assert main(["dataset", str(tmp_path / "no"), "--out", str(tmp_path / "out")]) == 1
+    assert "facesynth: " in capsys.readouterr().err
+    from facesynth.dataset import dataset
+
+    def broken(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(dataset, "build", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["dataset", str(tmp_path), "--out", str(tmp_path / "out")])
