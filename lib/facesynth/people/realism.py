@@ -1,8 +1,8 @@
-"""Beside real photographs: how the look of one set of faces compares with that of another.
+"""Statistics of the appearance of sets of faces, for comparison with real photographs.
 
 Every figure is measured on crops in which eyes and mouth have been moved to the same places, in
-units of the distance between the eyes' middles. None of them asks who made the picture, so that
-photographs and renders can be measured alike; light, camera and framing must be alike too.
+units of the distance between the eyes' centres. All apply to photographs and renders in the same
+way; light, camera and framing must be similar, too.
 """
 
 import functools
@@ -56,7 +56,7 @@ COMPONENTS = (1, 5, 10, 20)  # numbers of principal components whose share is to
 
 
 class FacePointsError(ValueError):
-    """Points that no face can be aligned by."""
+    """The points are not sufficient to align a face."""
 
 
 def align(image: Images, points: npt.ArrayLike) -> Images:
@@ -141,8 +141,8 @@ def counterparts(people: list[Portrait], labels: npt.NDArray[np.void]) -> npt.ND
             fits &= labels["gender"] == person.gender
         if not fits.any():
             raise ValueError(
-                f"{len(labels)} subjects are too few for {len(people)} people: none is left for "
-                f"{person.gender}, {person.ethnicity}; draw more"
+                f"{len(labels)} subjects are too few for {len(people)} people: no subject is left "
+                f"for {person.gender}, {person.ethnicity}; draw more"
             )
         age = 27.0 if np.isnan(person.age) else person.age
         candidates = np.flatnonzero(fits)
