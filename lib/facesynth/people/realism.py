@@ -52,7 +52,7 @@ _RENDERED = 768  # pixels: as fine as the crops
 _WALL = (0.55, 0.56, 0.55)  # linear RGB behind the faces
 _EYES_OF_189, _MOUTH_OF_189 = (0, 1), (87, 93)  # landmarks of the London set
 _ANCESTRY = {"black": "african", "east_asian": "asian", "east_asian/white": "asian"}  # of its words
-COMPONENTS = (1, 5, 10, 20)  # numbers of principal components whose share is told
+COMPONENTS = (1, 5, 10, 20)  # numbers of principal components whose share is reported
 
 
 class FacePointsError(ValueError):
@@ -128,10 +128,9 @@ def rendered(
 def counterparts(people: list[Portrait], labels: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
     """For each person (p,) a subject of the same gender and ancestry, as near in age as there is.
 
-    labels : (n,) of a population. No subject is taken twice. Whoever is neither black nor East
-    Asian by the set's words is compared with the Caucasian subjects, and whose age or gender is
-    not told with a subject of 27 years and either gender. Raises ValueError where there are too
-    few subjects.
+    labels : (n,) of a population. No subject is taken twice. People whom the set labels neither
+    black nor East Asian are compared with the Caucasian subjects; an unknown age counts as 27
+    years, and an unknown gender matches both. Raises ValueError if there are too few subjects.
     """
     free = np.ones(len(labels), dtype=bool)
     chosen = []

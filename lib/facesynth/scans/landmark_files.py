@@ -1,7 +1,7 @@
 """The 43 landmarks of a scan, from the files in which people keep them.
 
 Points come as 43 rows x, y, z, as 68 in dlib's order, or as 68 in groups with names, the form
-(.ljson) of menpo. What is at the subject's left and right is told by the geometry.
+(.ljson) of menpo. The geometry determines the subject's left and right.
 """
 
 import json
