@@ -142,7 +142,7 @@ def test_share_of_the_variance_chooses_k() -> None:
 def test_repeated_faces_do_not_make_components_of_rounding() -> None:
     X = np.repeat(faces(4, 50), 5, axis=0)  # 20 samples, 4 of them different
     assert MorphableModel().fit(X).n_components_ == 3
-    with pytest.raises(ComponentsError, match="vary in 3 directions only"):
+    with pytest.raises(ComponentsError, match="rank of the samples is only 3"):
         MorphableModel(4).fit(X)
 
 
@@ -156,7 +156,7 @@ def test_more_components_than_the_samples_allow(n: int, d: int, k: int) -> None:
 
 @pytest.mark.parametrize("k", [0.0, 1.0, 1.5, -0.5, np.nan, "many", True])
 def test_numbers_of_components_that_are_none(k: Any) -> None:
-    with pytest.raises(ComponentsError, match="give a whole number"):
+    with pytest.raises(ComponentsError, match="must be a positive integer"):
         MorphableModel(k).fit(faces(5, 9))
 
 
@@ -190,5 +190,5 @@ def test_widths_that_do_not_match() -> None:
     for method in (model.inverse_transform, model.mahalanobis, model.log_prior):
         with pytest.raises(ValueError, match=r"shape \(5, 4\); expected \(n, 3\)"):
             method(np.zeros((5, 4)))
-    with pytest.raises(ComponentsError, match="lies in"):
+    with pytest.raises(ComponentsError, match="must lie in"):
         model.components_for(1.2)

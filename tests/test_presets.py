@@ -52,5 +52,5 @@ def test_unknown_override_names_the_known_ones():
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, "64"])
 def test_a_size_that_no_run_can_have(value):
-    with pytest.raises(ValueError, match=r"'smoke': resolution is "):
+    with pytest.raises(ValueError, match=r"'smoke': resolution must be an integer >= 1"):
         preset("smoke", resolution=value)

@@ -1,12 +1,12 @@
-"""Expressions: what a face's geometry adds to its neutral one. Section 9 of the paper.
+"""Expressions as differences from the neutral geometry: Section 9 of the paper.
 
 After Chu et al. (2014), "a linear basis for expressions": the differences of expressive faces from
-their neutral ones, their mean, and the principal components of what is left,
+their neutral ones, their mean, and the principal components of the remainder,
 
     g_exp = g_neutral + mu_diff + V_exp alpha_exp,
 
-for any neutral face, a generated one too. `TrainingSet.neutral_geometry` makes models of neutral
-faces from textures of any expression.
+for any neutral face, including generated ones. With `TrainingSet.neutral_geometry`, models learn
+neutral faces from textures of any expression.
 """
 
 import functools
@@ -56,11 +56,11 @@ class ExpressionModel(BaseEstimator):
     mean_ : (m, 3)
         mu_diff in mm.
     components_ : (k, m, 3)
-        V_exp: orthonormal, by falling variance.
+        V_exp: orthonormal, in order of decreasing variance.
     explained_variance_, explained_variance_ratio_ : (k,)
         In mm², and as shares.
     neutral_ : (k,)
-        The coefficients whose difference is closest to none: a neutral face's own.
+        The coefficients of a neutral face, whose difference is closest to zero.
     """
 
     def __init__(self, n_components: int | float | None = None):
@@ -72,7 +72,7 @@ class ExpressionModel(BaseEstimator):
         Raises
         ------
         MeshArrayError
-            If the two differ in shape, or hold NaN or infinite numbers.
+            If the two differ in shape, or contain values that are not finite.
         ComponentsError
             If there are fewer faces than components.
         """
@@ -126,7 +126,7 @@ class ExpressionModel(BaseEstimator):
         return faces + self.mean_ + added.reshape(*alpha.shape[:-1], *self.mean_.shape)
 
     def directions(self) -> dict[str, Floats]:
-        """Directions (k,) that change one of `MEASURES` by 1 mm and the others not at all.
+        """Directions (k,) that change one of `MEASURES` by 1 mm and leave the others unchanged.
 
         Of all such directions each is the most likely one, in the sense of Eq. 2: with the measures
         A of the components and their variances S, the columns of S A^T (A S A^T)^-1.
@@ -137,19 +137,19 @@ class ExpressionModel(BaseEstimator):
         spread = self.explained_variance_[:, None] * A.T  # S A^T
         if np.linalg.matrix_rank(A @ spread) < len(MEASURES):
             raise ValueError(
-                f"{len(self.components_)} components do not change {', '.join(MEASURES)} one by "
-                "one: take more of them"
+                f"{len(self.components_)} components cannot change {', '.join(MEASURES)} "
+                "independently: use more components"
             )
         return dict(zip(MEASURES, np.linalg.solve(A @ spread, spread.T), strict=True))
 
 
 def held_still(neutral: ArrayLike, expressive: ArrayLike) -> Floats:
-    """Move faces rigidly to where what their expressions leave alone lies on their neutral faces.
+    """Align faces rigidly with their neutral faces by the regions that expressions do not move.
 
-    neutral, expressive : (n, m, 3) mm. Returns the moved (n, m, 3). Scans are moved onto the
-    template by all their vertices, of which an open jaw takes many along. Here a vertex counts the
-    less, the further it is away: rigid motions by least squares are repeated with the weights of a
-    Cauchy distribution. Raises `MeshArrayError`.
+    neutral, expressive : (n, m, 3) mm. Returns the aligned (n, m, 3). Scans are aligned with the
+    template by all their vertices, many of which move with an open jaw. Here the weight of a vertex
+    decreases with its distance: iteratively reweighted least squares with Cauchy weights.
+    Raises `MeshArrayError`.
     """
     _difference(neutral, expressive)
     still, moved = np.asarray(neutral, np.float64), np.asarray(expressive, np.float64)
@@ -166,16 +166,18 @@ def held_still(neutral: ArrayLike, expressive: ArrayLike) -> Floats:
 
 
 def mean_differences(faces: TrainingSet) -> dict[str, NDArray[np.float32]]:
-    """What each expression adds to a neutral face in the mean over subjects: (m, 3) mm, by name.
+    """The mean difference of each expression from the neutral face: (m, 3) mm, by name.
 
-    Raises `ExpressionsError` where one is not shown, and `TrainingSetError` where a subject has no
-    neutral scan.
+    Raises `ExpressionsError` if an expression has no scan, and `TrainingSetError` if a subject has
+    no neutral scan.
     """
     resting, found = faces.neutral_geometry, {}
     for k, name in enumerate(training_set.EXPRESSIONS):
         shown = faces.expressions == k
         if not shown.any():
-            raise ExpressionsError(f"no scan shows expression {k}, {name}: scan it, too")
+            raise ExpressionsError(
+                f"no scan shows expression {k}, {name}: the training set needs all expressions"
+            )
         neutral = resting[shown]
         found[name] = (held_still(neutral, faces.geometry[shown]) - neutral).mean(axis=0)
     return found
@@ -236,6 +238,6 @@ def _difference(
         bad = np.flatnonzero(~np.isfinite(faces).all(axis=(1, 2)))
         if len(bad):
             raise MeshArrayError(
-                f"{len(bad)} {name} faces hold NaN or infinite numbers, the first {bad[0]}"
+                f"{len(bad)} {name} faces contain values that are not finite, the first {bad[0]}"
             )
     return b - a

@@ -1,13 +1,13 @@
-"""Which geometry belongs to a texture? Section 7.2 of the paper.
+"""Fitting geometries to textures: Section 7.2 of the paper.
 
-Four answers, as regressors from textures, rows (n, d_t), to geometries, rows (n, d_g): `RandomFit`
+Four regressors from textures, rows (n, d_t), to geometries, rows (n, d_g): `RandomFit`
 (Eq. 7), `NearestNeighbourFit`, `MaximumLikelihoodFit` (Eq. 8 to 16) and `LeastSquaresFit` (Eq. 17
 to 22). All but the third work on coefficients of two morphable models, and `on_coefficients` lets
 any other regressor do so:
 
     LeastSquaresFit(200, 200).fit(T, G).predict(T_new)
 
-Equations 14 and 21 are implemented as they must read: see the chapter on errata. No d x d matrix is
+Equations 14 and 21 are implemented as corrected in the chapter on errata. No d x d matrix is
 formed; of textures of 256 x 256 pixels, 2,000 are fitted in less than a minute.
 """
 
@@ -37,15 +37,15 @@ Components = int | float | None
 
 
 class PairsError(ValueError):
-    """Textures and geometries that are not pairs."""
+    """The numbers of textures and geometries differ."""
 
 
 class NoNoiseError(ValueError):
-    """A feature without noise, whose certainty would be infinite."""
+    """A feature has zero noise variance, so that its weight would be infinite."""
 
 
 class _Fit(RegressorMixin, BaseEstimator):
-    """What the four have in common: they check pairs, and give y back in the shape it came in."""
+    """Common base: checks that the data are pairs, and keeps the shape of y."""
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Learn from textures (n, d_t) and their geometries (n, d_g).
@@ -55,12 +55,12 @@ class _Fit(RegressorMixin, BaseEstimator):
         PairsError
             If their numbers differ.
         ComponentsError
-            If there are fewer samples than components ask for.
+            If there are fewer samples than the components require.
         NoNoiseError
-            If maximum likelihood is to take a feature without noise for certain: `min_noise` is 0,
-            and the feature is constant, or the components explain it wholly.
+            If a feature has zero noise variance for maximum likelihood: `min_noise` is 0,
+            and the feature is constant, or completely explained by the components.
         ValueError
-            For NaN or infinite numbers, or samples that are all the same.
+            For values that are not finite, or samples that are all the same.
         """
         self._learn(*self._pairs(X, y))
         return self
@@ -93,7 +93,7 @@ class _Fit(RegressorMixin, BaseEstimator):
         except ValueError as error:
             if "inconsistent numbers" not in str(error):
                 raise
-            raise PairsError(f"{error}: row i of both must be of one scan") from error
+            raise PairsError(f"{error}: row i of both must come from the same scan") from error
         geometry = np.asarray(y)
         if not np.issubdtype(geometry.dtype, np.floating):
             geometry = geometry.astype(np.float64)
@@ -152,7 +152,7 @@ class _CoefficientFit(_Fit):
 
 
 class RandomFit(_CoefficientFit):
-    """Any geometry for any texture: coefficients drawn from the prior (Section 7.2.1, Eq. 7).
+    """A random geometry, independent of the texture: coefficients from the prior (7.2.1, Eq. 7).
 
     Its variances are divided by n - 1, as in Eq. 15; Eq. 7 divides by n. `random_state` as in
     scikit-learn: with a whole number, each call draws the same. For the other parameters see
@@ -227,10 +227,10 @@ class MaximumLikelihoodFit(_Fit):
     n_components : int, float or None
         k of the mutual basis, as in `MorphableModel`.
     texture_weight : float or None
-        What textures are multiplied by before they are put under the geometries: the paper's basis
-        depends on the unit of both. None: what makes their total variances equal. 1: as they are.
+        Scale factor of the textures before they are concatenated with the geometries: the paper's
+        basis depends on the unit of both. None: equal total variances. 1: unscaled.
     min_noise : float
-        The least variance of a texture feature's noise, as a share of the features' mean variance.
+        Lower bound of a feature's noise variance, as a share of the features' mean variance.
 
     Attributes
     ----------
@@ -300,9 +300,10 @@ class MaximumLikelihoodFit(_Fit):
             silent = np.flatnonzero(noise <= 1e-12 * total.mean())
             if len(silent):
                 raise NoNoiseError(
-                    f"{len(silent)} texture features have no noise, the first is {silent[0]}: it is"
-                    f" {'constant' if total[silent[0]] == 0 else 'explained wholly'}. Leave it out,"
-                    " take fewer components, or let min_noise be above 0"
+                    f"{len(silent)} texture features have zero noise variance; the first, "
+                    f"{silent[0]}, is "
+                    f"{'constant' if total[silent[0]] == 0 else 'completely explained'}. Remove "
+                    "these features, use fewer components, or set min_noise > 0"
                 )
         return np.maximum(noise, max(self.min_noise, 0) * total.mean() or np.finfo(float).tiny)
 

@@ -12,7 +12,7 @@ With the mean mu, the orthonormal components V and the coefficients alpha,
     P(alpha) ~ exp(-alpha^T Sigma^-1 alpha / 2),                Eq. 2
 
 where Sigma is diagonal and holds the variances of the coefficients. New faces are drawn from it.
-The paper builds one model for geometries and one for textures, and draws from each on its own.
+The paper builds one model for geometries and one for textures, and samples them independently.
 """
 
 from collections.abc import Iterator
@@ -31,28 +31,28 @@ _BLOCK = 2**21  # numbers that are centred in float64 at a time: 16 MB
 
 
 class ComponentsError(ValueError):
-    """More components are asked for than the samples allow, or a number that is none."""
+    """The number of components is invalid, or larger than the samples allow."""
 
 
 class MorphableModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Principal components of faces, and the normal prior on their coefficients.
 
-    The decomposition is exact. It goes through the smaller of the two products of the centred data
-    with itself: (n, n) where faces are fewer than numbers in a face, as they are here by far, and
-    (d, d) otherwise. Products are accumulated in float64, so that float32 data lose nothing.
+    The decomposition is exact. It uses the smaller of the two Gram matrices of the centred data:
+    (n, n) if there are fewer faces than features, as is the case here, and
+    (d, d) otherwise. Products are accumulated in float64, so that float32 data lose no precision.
 
     Parameters
     ----------
     n_components : int, float or None
-        k; or the share of the variance, between 0 and 1, that the fewest components shall explain;
-        or None for all. n samples span at most n - 1 directions about their mean.
+        k; or the share of the variance, between 0 and 1, to be explained by as few components as
+        possible; or None for all. n samples span at most n - 1 directions about their mean.
 
     Attributes
     ----------
     mean_ : (d,)
         mu, the mean face.
     components_ : (k, d)
-        V^T: orthonormal rows, by falling variance, each with its largest entry positive.
+        V^T: orthonormal rows, by decreasing variance, each with its largest entry positive.
     explained_variance_ : (k,)
         sigma^2, the diagonal of Sigma, normalised by n - 1 as Eq. 15 does. (Eq. 7 divides by n.)
     explained_variance_ratio_ : (k,)
@@ -60,7 +60,7 @@ class MorphableModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     singular_values_ : (k,)
         Of the centred data: sigma sqrt(n - 1).
     spectrum_ : (r,)
-        All variances that are not zero, of which `explained_variance_` are the first k.
+        All non-zero variances, of which `explained_variance_` are the first k.
     n_components_, n_samples_, n_features_in_ : int
         k, n and d.
     """
@@ -207,21 +207,21 @@ def principal_axes(product: Floats, most: int) -> tuple[Floats, Floats]:
 
 
 def check_n_components(n_components: object, n: int, d: int) -> None:
-    """Say before the work begins whether k components can come of n faces of d numbers."""
+    """Check in advance whether n faces of d features can have k components."""
     if n_components is None:
         return
     if isinstance(n_components, float | np.floating) and 0 < n_components < 1:
         return
     if not isinstance(n_components, int | np.integer) or isinstance(n_components, bool):
         raise ComponentsError(
-            f"n_components={n_components!r}: give a whole number of components, a share of the "
-            "variance between 0 and 1, or None for all"
+            f"n_components={n_components!r}: must be a positive integer, a share of the variance "
+            "between 0 and 1, or None for all components"
         )
     most = min(n - 1, d)
     if not 1 <= n_components <= most:
         raise ComponentsError(
             f"n_components={n_components}: {n} samples of {d} features span at most {most} "
-            f"directions about their mean; ask for 1 to {most}, or bring more samples"
+            f"directions about their mean; choose 1 to {most}, or use more samples"
         )
 
 
@@ -233,14 +233,14 @@ def choose_n_components(n_components: int | float | None, values: Floats) -> int
         return _components_for(float(n_components), values)
     if n_components > len(values):
         raise ComponentsError(
-            f"n_components={n_components}: these samples vary in {len(values)} directions only; "
-            "some repeat or combine others"
+            f"n_components={n_components}: the rank of the samples is only {len(values)}; some "
+            "are duplicates or linear combinations of others"
         )
     return int(n_components)
 
 
 def _components_for(share: float, values: Floats) -> int:
     if not 0 < share <= 1:
-        raise ComponentsError(f"share={share!r}: a share of the variance lies in (0, 1]")
+        raise ComponentsError(f"share={share!r}: the share of the variance must lie in (0, 1]")
     explained = np.cumsum(values) / values.sum()
     return min(int(np.searchsorted(explained, share)) + 1, len(values))

@@ -1,6 +1,6 @@
 """The sizes at which the book can be computed: `smoke`, `standard` and `paper`.
 
-A chapter's `parameters` cell names a preset; everything that costs time follows from it, here.
+A chapter's `parameters` cell names a preset, which sets every size that affects the running time.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -34,11 +34,13 @@ class Preset:
     gan_channels: int  # of its widest feature maps
 
     def __post_init__(self) -> None:
-        """Refuse a size that no run can have."""
+        """Raise ValueError for a size below 1."""
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type is int and (not isinstance(value, int) or value < 1):
-                raise ValueError(f"preset {self.name!r}: {field.name} is {value!r}, not 1 or more")
+                raise ValueError(
+                    f"preset {self.name!r}: {field.name} must be an integer >= 1, got {value!r}"
+                )
 
     @property
     def n_scans(self) -> int:
@@ -113,7 +115,7 @@ def preset(name: str, **overrides: Any) -> Preset:
     ValueError for a size below 1.
     """
     if name not in PRESETS:
-        raise UnknownPresetError(f"unknown preset {name!r}; there are {', '.join(PRESETS)}")
+        raise UnknownPresetError(f"unknown preset {name!r}; known are {', '.join(PRESETS)}")
     sizes = [field.name for field in fields(Preset) if field.name != "name"]
     unknown = sorted(set(overrides) - set(sizes))
     if unknown:

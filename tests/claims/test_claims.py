@@ -125,10 +125,10 @@ def test_numbers_survive_json(numbers):
 
 def test_missing_numbers_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MissingResultError, match="'apart' is missing in what chapter 02_morphable"):
+    with pytest.raises(MissingResultError, match="'apart', which is missing in the results of"):
         claims.record("02_morphable_model", "smoke", 0, {})
     bad = BY_CHAPTER["02_morphable_model"] | {"apart": Measured(float("nan"))}
-    with pytest.raises(MissingResultError, match="'apart' is nan"):
+    with pytest.raises(MissingResultError, match="'apart', which is nan"):
         claims.record("02_morphable_model", "smoke", 0, bad)
     assert not list(tmp_path.iterdir())
     without = {c: n for c, n in BY_CHAPTER.items() if c != "08_expressions"}
@@ -141,7 +141,7 @@ def test_missing_numbers_are_named(tmp_path, monkeypatch):
 
 
 def test_unknown_claims_are_named():
-    with pytest.raises(UnknownClaimError, match="unknown claim 'tabel-1'; there are normal-prior"):
+    with pytest.raises(UnknownClaimError, match="unknown claim 'tabel-1'; known are normal-prior"):
         claim("tabel-1")
 
 

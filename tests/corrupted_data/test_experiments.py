@@ -134,11 +134,11 @@ def test_results_of_another_experiment_are_kept(two_trials, tmp_path):
     run(tmp_path)
     results = tmp_path / "results.json"
     before = results.read_bytes()
-    with pytest.raises(experiments.OtherResultsError, match="differs in its configurations, n_sha"):
+    with pytest.raises(experiments.OtherResultsError, match="with different configurations, n_sha"):
         run(tmp_path, n_shapes=65, n_shown=128)
     assert results.read_bytes() == before
     results.write_text('{"gans": 3}')
-    with pytest.raises(experiments.OtherResultsError, match=r"holds no results .*move it away"):
+    with pytest.raises(experiments.OtherResultsError, match=r"no valid results .*move it away"):
         run(tmp_path)
 
 
@@ -161,4 +161,4 @@ def test_the_command_writes_what_the_chapter_reads(two_trials, tmp_path, monkeyp
 
     monkeypatch.setitem(presets.PRESETS, "smoke", replace(SIZE, n_shapes=65))
     assert main(arguments) == 1
-    assert "differs in its n_shapes" in capsys.readouterr().err
+    assert "with different n_shapes" in capsys.readouterr().err

@@ -254,7 +254,7 @@ def test_coverage_by_hand():
     assert coverage([0.2, 0.8], [0.09, 0.91]) == pytest.approx(0.8)
     assert coverage([0.2, 0.8], [0.2, 0.4]) == 1
     assert coverage([0.2, 0.8], [0.2, 0.7], least=1) == pytest.approx(0.2)
-    with pytest.raises(SharesError, match="not two of one"):
+    with pytest.raises(SharesError, match="must be equal"):
         coverage([0.5, 0.5], [1.0])
 
 
@@ -278,12 +278,12 @@ def test_overlap_is_one_only_for_equals(rows):
 @pytest.mark.parametrize(
     ("reference", "found", "message"),
     [
-        ([0.5, 0.5], [1.0], "not two of one"),
-        ([[1.0]], [[1.0]], "not two of one"),
+        ([0.5, 0.5], [1.0], "must be equal"),
+        ([[1.0]], [[1.0]], "must be equal"),
         ([0.5, 0.5], [2, 3], "found shares"),
         ([1.5, -0.5], [0.5, 0.5], "reference shares"),
         ([np.nan, 0.5], [0.5, 0.5], "reference shares"),
-        ([0, 0], [0.5, 0.5], "shows nothing"),
+        ([0, 0], [0.5, 0.5], "no positive share"),
     ],
 )
 def test_no_shares_are_refused(reference, found, message):

@@ -144,5 +144,5 @@ def test_no_share_is_refused(share):
 
 @pytest.mark.parametrize(("n", "resolution"), [(0, 8), (5, 0)])
 def test_nothing_to_draw_is_refused(n, resolution):
-    with pytest.raises(ValueError, match="cannot be drawn"):
+    with pytest.raises(ValueError, match="must be at least 1"):
         draw(n, resolution, 0, 0)

@@ -161,7 +161,7 @@ def test_units(written, tmp_path):
     Scan.load(written, unit="cm").save(tmp_path / "large.obj")
     with pytest.raises(ScanUnitsError, match=r"18000 mm.*factor of 0\.1\).*unit='mm'"):
         Scan.load(tmp_path / "large.obj", unit="cm")
-    with pytest.raises(ScanUnitsError, match="unit is 'inch'"):
+    with pytest.raises(ScanUnitsError, match="unknown unit 'inch'"):
         Scan.load(written, unit="inch")
 
 
@@ -177,16 +177,16 @@ def edit(path, pattern, replacement, count=1):
         (r"^v (\S+)", "v nan", NonFiniteVertexError, "vertex 0"),
         (r"^v (\S+)", "v inf", NonFiniteVertexError, "vertex 0"),
         (r"^v (\S+)", "v 1,5", ScanFileError, "line 2.*1,5"),
-        (r"^v (\S+ \S+) .*", r"v \1", ScanFileError, "line 2: 2 numbers in place of 3"),
+        (r"^v (\S+ \S+) .*", r"v \1", ScanFileError, "line 2: expected 3 numbers, got 2"),
         (r"^vt (\S+)", "vt nan", ScanTextureError, r"outside \[0, 1\]"),
         (r"^vt (\S+)", "vt 3.5", ScanTextureError, r"outside \[0, 1\]"),
         (r"^f \d+", "f 999", ScanFileError, "vertex .*999.* of 64"),
         (r"^f \d+", "f 0", ScanFileError, "vertex .*0.* of 64"),
-        (r"^f \d+", "f 99999999999999999999999", ScanFileError, "no corner"),
+        (r"^f \d+", "f 99999999999999999999999", ScanFileError, "invalid corner"),
         (r"^f \d+/\d+", "f 1/9999", ScanFileError, "texture coordinate .*9999"),
         (r"^f (\d+)/\d+", r"f \1", ScanTextureError, "1 of 98 triangles have no texture coord"),
-        (r"^f .*", "f 1/1 2/2", ScanFileError, "a face of 2 corners"),
-        (r"^f .*", "f 1/1 2/2 x", ScanFileError, "'x' is no corner"),
+        (r"^f .*", "f 1/1 2/2", ScanFileError, "a face with 2 corners"),
+        (r"^f .*", "f 1/1 2/2 x", ScanFileError, "invalid corner 'x'"),
     ],
 )
 def test_bad_lines(written, pattern, replacement, error, message):
@@ -403,7 +403,7 @@ def test_groups_are_told_by_name_and_side(written):
         (lambda rows: rows * [-1, 1, 1], "larger x"),
         (lambda rows: rows + [0, 900, 0], "mm from the scan"),
         (lambda rows: rows * np.inf, "infinite"),
-        (lambda rows: rows * np.nan, "no landmark is known"),
+        (lambda rows: rows * np.nan, "all landmarks are NaN"),
     ],
 )
 def test_landmarks_that_do_not_fit(written, change, message):
@@ -428,7 +428,7 @@ def test_landmark_files_that_cannot_be_read(written, tmp_path):
         Scan.load(written, tmp_path / "nowhere.csv")
     for suffix in (".csv", ".txt"):
         written.with_suffix(suffix).write_text("")
-    with pytest.raises(LandmarkFileError, match="all lie beside"):
+    with pytest.raises(LandmarkFileError, match="are all beside"):
         Scan.load(written)
 
 

@@ -1,1 +1,1 @@
-"""The paper's claims, the rules that judge them, and what became of each."""
+"""The paper's claims, the rules that judge them, and the verdicts."""

@@ -1,8 +1,8 @@
-"""What became of the paper's claims.
+"""Verdicts on the paper's claims.
 
-Each chapter writes its numbers with `record`, where it runs, and types none of them. The page
-`claims` and the index read them with `read` and judge each claim of the ledger by its rule. A claim
-whose number nobody wrote has no verdict, and the book is not built.
+Each chapter records the numbers that it measured with `record`; none is typed by hand. The page
+`claims` and the index read them with `read` and judge each claim of the ledger by its rule. If a
+number is missing, its claim has no verdict and the book is not built.
 """
 
 import json
@@ -27,12 +27,12 @@ class UnknownClaimError(ClaimError):
 
 
 class MissingResultError(ClaimError):
-    """A number that a claim needs is not there, or is none."""
+    """A number that a claim needs is missing or not finite."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim."""
+    """The verdict on a claim."""
 
     claim: Claim
     here: str  # our numbers
@@ -48,8 +48,8 @@ class Verdict:
 def record(chapter: str, preset: str, seed: int, numbers: Numbers) -> None:
     """Write a chapter's numbers into the folder `results` of the working directory.
 
-    Raises `MissingResultError` where a claim of this chapter needs another number, or one is NaN,
-    and `WriteError`.
+    Raises `MissingResultError` if a number that a claim of this chapter needs is missing or not
+    finite, and `WriteError`.
     """
     for claim in CLAIMS:
         if claim.chapter == chapter:
@@ -66,7 +66,7 @@ def record(chapter: str, preset: str, seed: int, numbers: Numbers) -> None:
 def read(folder: Path) -> dict[str, Numbers]:
     """Read the numbers of all chapters: {chapter: numbers}.
 
-    Raises `MissingResultError` for a file that is damaged.
+    Raises `MissingResultError` for a damaged file.
     """
     found: dict[str, Numbers] = {}
     for path in sorted(folder.glob("*.json")):
@@ -86,7 +86,7 @@ def claim(name: str) -> Claim:
         if known.name == name:
             return known
     raise UnknownClaimError(
-        f"unknown claim {name!r}; there are {', '.join(known.name for known in CLAIMS)}"
+        f"unknown claim {name!r}; known are {', '.join(known.name for known in CLAIMS)}"
     )
 
 
@@ -96,8 +96,8 @@ def judge(claim: Claim, numbers: Numbers) -> Verdict:
         if name not in numbers or not math.isfinite(numbers[name].value):
             was = f"is {numbers[name].value}" if name in numbers else "is missing"
             raise MissingResultError(
-                f"claim {claim.name!r} needs a number, and {name!r} {was} in what chapter "
-                f"{claim.chapter} records: see its last cell"
+                f"claim {claim.name!r} needs the number {name!r}, which {was} in the results of "
+                f"chapter {claim.chapter}: see the chapter's last cell"
             )
     return Verdict(claim, claim.here.format_map(numbers), claim.decide(numbers))
 
@@ -107,7 +107,7 @@ def verdicts(results: Mapping[str, Numbers]) -> list[Verdict]:
     for claim in CLAIMS:
         if claim.chapter not in results:
             raise MissingResultError(
-                f"claim {claim.name!r} needs chapter {claim.chapter}, which recorded no numbers: "
-                "execute it"
+                f"claim {claim.name!r} needs chapter {claim.chapter}, which has recorded no "
+                "numbers: execute the chapter"
             )
     return [judge(claim, results[claim.chapter]) for claim in CLAIMS]

@@ -1,11 +1,11 @@
-"""Numbers that chapters measure, each with its error and what may differ between machines."""
+"""Numbers that chapters measure, each with its error and its tolerance between machines."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 TOLERANCE = 0.02  # relative, between machines: linear algebra and rendering, not chance
-LEAST = 1e-3  # to which no number is told more exactly
+LEAST = 1e-3  # the smallest tolerance of any number, absolute
 
 
 @dataclass(frozen=True)
@@ -13,8 +13,8 @@ class Measured:
     """A number that a chapter measured.
 
     value      in the unit that the claim's text names
-    error      half of its 95 % interval; 0 where nothing about it is random
-    tolerance  by how much of its value it may differ between machines, relative
+    error      half of its 95 % confidence interval; 0 if it is not random
+    tolerance  relative difference allowed between machines
     """
 
     value: float
@@ -25,7 +25,7 @@ class Measured:
     def between(
         cls, value: float, low: float, high: float, tolerance: float = TOLERANCE
     ) -> "Measured":
-        """A number and its 95 % interval, of which half is the error."""
+        """A number with its 95 % confidence interval, half of which is the error."""
         return cls(float(value), float(high - low) / 2, tolerance)
 
     def __format__(self, spec: str) -> str:
@@ -38,7 +38,7 @@ class Measured:
         return f"{number} ± {format(self.error, spec.replace('+', ''))}"
 
     def below(self, other: "Measured") -> bool:
-        """Whether this is less than another by more than both errors together."""
+        """Whether this is less than another by more than the sum of both errors."""
         return self.value + self.error < other.value - other.error
 
 
@@ -51,15 +51,15 @@ def packed(numbers: Numbers) -> dict[str, Any]:
 
 
 def unpacked(content: Mapping[str, Any]) -> Numbers:
-    """Return what `packed` was given. Raises TypeError where something else was packed."""
+    """Invert `packed`. Raises TypeError for content that `packed` did not write."""
     return {name: Measured(**number) for name, number in content.items()}
 
 
 def deviations(reference: Mapping[str, Numbers], found: Mapping[str, Numbers]) -> Iterator[str]:
-    """Yield a row of a Markdown table for each number that left the band of its reference.
+    """Yield a row of a Markdown table for each number outside the tolerance of its reference.
 
-    The band is the reference's tolerance, of the larger of its value and its error, and `LEAST` or
-    more. A number that is in one of both only has left it, too.
+    The tolerance is relative to the larger of the reference's value and error, and at least
+    `LEAST`. A number that is missing on one side is reported, too.
     """
     for chapter in sorted({*reference, *found}):
         ours, theirs = found.get(chapter, {}), reference.get(chapter, {})

@@ -1,9 +1,9 @@
-"""The whole experiment of Section 6: four ways to learn from corrupted data, and what spoils them.
+"""The complete experiment of Section 6: four ways to learn from corrupted data, and their limits.
 
     facesynth experiments           (or `make experiments`)
 
-trains every trial of `trials()` into a folder of its own and writes what was measured to one file.
-It goes on where it was stopped: a finished trial is not trained again, a half-trained one resumes.
+trains every trial of `trials()` in its own folder and writes the measurements to one file.
+An interrupted run resumes: finished trials are skipped, partly trained ones continue.
 """
 
 import json
@@ -45,7 +45,7 @@ SHOWN = ("colours_covered", "colours", "kinds", "counts")
 
 
 class OtherResultsError(ValueError):
-    """Results of another experiment are in the way."""
+    """The file contains results of another experiment."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def configuration(trial: Trial, size: presets.Preset) -> gan.Config:
 
 
 def train(trial: Trial, size: presets.Preset, out: Path, *, progress: bool) -> gan.RunFolder:
-    """Train a trial into a folder, or go on where it was stopped."""
+    """Train a trial in a folder, or resume its training."""
     config = configuration(trial, size)
     return gan.train(config, training_images(trial, size), out / trial.name, progress=progress)
 
@@ -203,7 +203,7 @@ def run_all(
     """Run the whole experiment into two files, and return what the first holds.
 
     size     of the live experiment; the trials here are `shorter`
-    out      folder of the runs: those that were stopped go on
+    out      folder of the runs: interrupted ones resume
     results  JSON, written anew after each GAN. What it holds already is not run again, wherever it
              was run. Beside it, as .safetensors, the generator of the `larger` GAN
     workers  processes, as in joblib
@@ -278,12 +278,14 @@ def _found(results: Path, setting: dict[str, Any]) -> dict[str, dict[str, Any]]:
         kept = json.loads(results.read_text(encoding="utf-8"))
         gans = dict(kept.pop("gans"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise OtherResultsError(f"{results} holds no results ({error!r}); move it away") from error
+        raise OtherResultsError(
+            f"{results} contains no valid results ({error!r}); move it away"
+        ) from error
     differ = sorted(key for key in {*kept, *setting} if not _alike(kept.get(key), setting.get(key)))
     if differ:
         raise OtherResultsError(
-            f"{results} holds results of an experiment that differs in its {', '.join(differ)}; "
-            "move it away, or name another file by --results"
+            f"{results} contains results of an experiment with different {', '.join(differ)}; "
+            "move it away, or choose another file with --results"
         )
     return gans
 

@@ -1,4 +1,4 @@
-"""Finds shapes and redness in images (Section 6), before anything about them is decided.
+"""Detection of shapes and redness in images (Section 6), before classification.
 
 What `shape_reading` decides from: connected components that stand out from the background without
 being red, with their nearest colour and a picture of their outline at unit area.
@@ -35,7 +35,7 @@ _IN_PLANE[1] = generate_binary_structure(2, 1)
 
 @dataclass(frozen=True)
 class Found:
-    """The m shapes of n images before anything about them is decided."""
+    """The m shapes of n images, before classification."""
 
     specks: Integers  # (n,)
     image: Integers  # (m,)

@@ -1,4 +1,4 @@
-"""What images of shapes show: corruption, and shapes by kind, colour and number (Section 6).
+"""Reads images of shapes: corruption, and shapes by kind, colour and number (Section 6).
 
 The paper judges by eye that its GAN has learned the shapes and left out the red circles. Here both
 are measured, by a reader that is calibrated on drawings whose contents are known:
@@ -8,9 +8,9 @@ are measured, by a reader that is calibrated on drawings whose contents are know
     interval(made.corrupted.sum(), len(made.corrupted))       # how many still show red
     overlap(data.colour_shares(), made.colour_shares())       # and the control
 
-A collapsed GAN that makes one clean image over and over shows no red either, and so does one that
-makes grey noise. Corruption says something only beside the variety of colours, kinds and counts,
-and beside the share of shapes that are recognised at all.
+A GAN with mode collapse that generates one clean image shows no red either, nor does one that
+generates grey noise. The rate of corruption is meaningful only together with the variety of
+colours, kinds and counts, and with the share of shapes that are recognised at all.
 """
 
 from dataclasses import dataclass
@@ -35,15 +35,15 @@ SPECK = 0.25  # of the smallest drawn shape's area
 
 
 class DrawingsError(ValueError):
-    """Drawings that a reader cannot be calibrated on."""
+    """The drawings are not sufficient to calibrate a reader."""
 
 
 class UnreadableError(ValueError):
-    """Images that are not what the reader was calibrated for."""
+    """The images differ in size or type from those that the reader was calibrated on."""
 
 
 class SharesError(ValueError):
-    """Numbers that are no shares of a whole."""
+    """The numbers are not valid shares of a whole."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,8 @@ class Reader(BaseEstimator):
         red = int(drawn.corrupted.sum())
         if min(red, len(drawn.images) - red) < 2:
             raise DrawingsError(
-                f"{red} of {len(drawn.images)} drawings are corrupted: a reader needs at least two "
-                "that are and two that are not; draw more, with a share between 0 and 1"
+                f"{red} of {len(drawn.images)} drawings are corrupted: calibration needs at least "
+                "two corrupted and two clean ones; draw more, with a share between 0 and 1"
             )
         first, second = train_test_split(
             np.arange(len(drawn.images)),
@@ -166,7 +166,7 @@ class Reader(BaseEstimator):
         missing = [name for k, name in enumerate(KINDS) if not (kinds == k).any()]
         if missing:
             raise DrawingsError(
-                f"the clean drawings show no {' and no '.join(missing)} that can be told from the "
+                f"the clean drawings show no {' and no '.join(missing)} distinguishable from the "
                 f"others, in {len(clean)} images of {self.resolution_} pixels; draw more, or larger"
             )
         self.speck_area_ = SPECK * float(seen.area.min())
@@ -204,7 +204,7 @@ class Reader(BaseEstimator):
         if images.shape[1] != self.resolution_:
             raise UnreadableError(
                 f"the images have {images.shape[1]} pixels a side, but the reader is calibrated "
-                f"for {self.resolution_}: fit another one on drawings of their size"
+                f"for {self.resolution_}: fit another reader on drawings of this size"
             )
         seen, score = find(images, self.speck_area_), redness(images)
         kind, distance = np.zeros(0, np.intp), np.zeros(0)
@@ -252,14 +252,14 @@ def coverage(reference: ArrayLike, found: ArrayLike, least: float = 0.5) -> floa
 def _two_shares(reference: ArrayLike, found: ArrayLike) -> tuple[Floats, Floats]:
     p, q = np.asarray(reference, float), np.asarray(found, float)
     if p.ndim != 1 or p.shape != q.shape:
-        raise SharesError(f"shares of shapes {p.shape} and {q.shape} are not two of one (k,)")
+        raise SharesError(f"shares of shapes {p.shape} and {q.shape} must be equal and (k,)")
     for name, shares in (("reference", p), ("found", q)):
         if not (shares >= 0).all() or shares.sum() > 1 + 1e-6:
             raise SharesError(
-                f"the {name} shares {shares} must be at least 0, and at most 1 in sum"
+                f"the {name} shares {shares} must not be negative or sum to more than 1"
             )
     if not p.any():
-        raise SharesError("the reference shows nothing that could be covered")
+        raise SharesError("the reference has no positive share to cover")
     return p, q
 
 

@@ -65,9 +65,11 @@ def draw(n: int, resolution: int, corrupted: float, seed: int) -> Shapes:
         If the share is not in [0, 1] or there are no pixels.
     """
     if not 0 <= corrupted <= 1:
-        raise ValueError(f"the share of corrupted images must be in [0, 1], not {corrupted}")
+        raise ValueError(f"the share of corrupted images must be in [0, 1], got {corrupted}")
     if n < 1 or resolution < 1:
-        raise ValueError(f"{n} images of {resolution} x {resolution} pixels cannot be drawn")
+        raise ValueError(
+            f"n and resolution must be at least 1, got {n} images of {resolution} pixels"
+        )
     rng = np.random.default_rng((seed, 0))
     kinds = np.full((n, MOST_SHAPES), -1)
     colours = np.zeros((n, MOST_SHAPES), int)
@@ -151,7 +153,7 @@ def _coverage(
 
 
 def misfit(masks: NDArray[np.bool_], grow: int = 0, shift: int = 0) -> NDArray[np.bool_]:
-    """Spoil masks, as careless marking would.
+    """Make masks inaccurate, as careless annotation would.
 
     Parameters
     ----------

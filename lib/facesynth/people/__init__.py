@@ -1,1 +1,1 @@
-"""Beside real people: public photographs and a scan, and what tells drawn faces from them."""
+"""Comparison with real people: public photographs, a scan, and statistics of both."""

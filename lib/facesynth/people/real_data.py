@@ -1,9 +1,9 @@
-"""Photographs and a scan of real people, fetched when asked for: the project contains none.
+"""Photographs and a scan of real people, downloaded on demand: the project contains none.
 
-`real_data.csv` lists every file with its SHA-256 and its public address. A hash says that a file
-is the very one that the book's figures were made with, wherever it came from: the address, the
-user's cache, or a folder of one's own, named by the environment variable `FACESYNTH_DATA`.
-`data/README.md` says who made the data, who is seen, and what may be done with them.
+`real_data.csv` lists every file with its SHA-256 and its public address. The hash ensures that a
+file is the one that the book's figures were made with, whether it comes from the address, the
+user's cache, or the folder given by the environment variable `FACESYNTH_DATA`.
+`data/README.md` documents the authors of the data, the people shown, and the permitted use.
 """
 
 import csv
@@ -28,18 +28,18 @@ _SUFFIX = {"neutral": "03", "smiling": "08"}  # the London set's numbers of an e
 
 
 class DataUnavailableError(OSError):
-    """A file is neither in the folder named by the user, nor in the cache, nor to be fetched."""
+    """A file is not in the user's folder or the cache, and cannot be downloaded."""
 
 
 class DamagedDataError(DataUnavailableError):
-    """A file is not the one that its hash promises."""
+    """A file does not match its registered hash."""
 
 
 @dataclass(frozen=True)
 class Portrait:
     """One person of the Face Research Lab London Set, seen from the front.
 
-    age        years, NaN where not told
+    age        years, NaN if unknown
     landmarks  (189, 2) column and row in pixels of the photograph; None for smiling portraits
     """
 
@@ -71,7 +71,9 @@ def london(kind: Literal["neutral", "smiling"] = "neutral") -> list[Portrait]:
     Raises `DataUnavailableError` and `DamagedDataError`, and ValueError for another kind.
     """
     if kind not in _SUFFIX:
-        raise ValueError(f"kind is {kind!r}; the London set has {' and '.join(_SUFFIX)} portraits")
+        raise ValueError(
+            f"unknown kind {kind!r}; the London set has {' and '.join(_SUFFIX)} portraits"
+        )
     (table,) = fetch("london/london_info.csv")
     paths = {path.name: path for path in fetch(f"london/{kind}_front/")}
     with table.open(newline="") as file:
@@ -86,7 +88,7 @@ def fetch(prefix: str) -> list[Path]:
     """
     wanted = {name: entry for name, entry in _registry().items() if name.startswith(prefix)}
     if not wanted:
-        raise ValueError(f"no file {prefix!r} is registered; real_data.csv lists those that are")
+        raise ValueError(f"no file {prefix!r} is registered; see real_data.csv")
     if own := os.environ.get(FOLDER):
         return [_own(Path(own), name, sha256) for name, (sha256, _) in wanted.items()]
     cache = Path(platformdirs.user_cache_dir("facesynth")) / "real_data"
@@ -118,7 +120,7 @@ def landmarks_189(path: Path) -> FloatArray:
     except (ValueError, IndexError) as error:
         raise DamagedDataError(f"{path} is not a WebMorph template: {error}") from error
     if points.shape != (count, 2):
-        raise DamagedDataError(f"{path} promises {count} points and has {len(points)}")
+        raise DamagedDataError(f"{path} announces {count} points but contains {len(points)}")
     return points
 
 
@@ -148,7 +150,7 @@ def _own(folder: Path, name: str, sha256: str) -> Path:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataUnavailableError(
-            f"cannot read {path}: {error.strerror}; {FOLDER} names {folder}. Put the file there, "
+            f"cannot read {path}: {error.strerror}; {FOLDER} is {folder}. Put the file there, "
             f"or unset {FOLDER} to have it downloaded"
         ) from error
     if found != sha256:
@@ -165,11 +167,11 @@ def _fetched(store: Any, name: str) -> Path:
         return Path(store.fetch(name))
     except ValueError as error:  # pooch's word for a download whose hash differs
         raise DamagedDataError(
-            f"{store.get_url(name)} does not deliver the file that it did when it was registered; "
-            f"name a folder that holds the unmodified file by {FOLDER}"
+            f"{store.get_url(name)} does not deliver the registered file; set {FOLDER} to a folder "
+            "that contains the unmodified file"
         ) from error
     except OSError as error:
         raise DataUnavailableError(
             f"{name} is not in {store.path}, and {store.get_url(name)} cannot be reached: {error}. "
-            f"Connect to the network and run again, or name a folder that holds it by {FOLDER}"
+            f"Connect to the network and run again, or set {FOLDER} to a folder that contains it"
         ) from error

@@ -1,8 +1,8 @@
-"""Beside real photographs: how the look of one set of faces compares with that of another.
+"""Statistics of the appearance of sets of faces, for comparison with real photographs.
 
 Every figure is measured on crops in which eyes and mouth have been moved to the same places, in
-units of the distance between the eyes' middles. None of them asks who made the picture, so that
-photographs and renders can be measured alike; light, camera and framing must be alike too.
+units of the distance between the eyes' centres. All apply to photographs and renders in the same
+way; light, camera and framing must be similar, too.
 """
 
 import functools
@@ -52,11 +52,11 @@ _RENDERED = 768  # pixels: as fine as the crops
 _WALL = (0.55, 0.56, 0.55)  # linear RGB behind the faces
 _EYES_OF_189, _MOUTH_OF_189 = (0, 1), (87, 93)  # landmarks of the London set
 _ANCESTRY = {"black": "african", "east_asian": "asian", "east_asian/white": "asian"}  # of its words
-COMPONENTS = (1, 5, 10, 20)  # numbers of principal components whose share is told
+COMPONENTS = (1, 5, 10, 20)  # numbers of principal components whose share is reported
 
 
 class FacePointsError(ValueError):
-    """Points that no face can be aligned by."""
+    """The points are not sufficient to align a face."""
 
 
 def align(image: Images, points: npt.ArrayLike) -> Images:
@@ -128,10 +128,9 @@ def rendered(
 def counterparts(people: list[Portrait], labels: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
     """For each person (p,) a subject of the same gender and ancestry, as near in age as there is.
 
-    labels : (n,) of a population. No subject is taken twice. Whoever is neither black nor East
-    Asian by the set's words is compared with the Caucasian subjects, and whose age or gender is
-    not told with a subject of 27 years and either gender. Raises ValueError where there are too
-    few subjects.
+    labels : (n,) of a population. No subject is taken twice. People whom the set labels neither
+    black nor East Asian are compared with the Caucasian subjects; an unknown age counts as 27
+    years, and an unknown gender matches both. Raises ValueError if there are too few subjects.
     """
     free = np.ones(len(labels), dtype=bool)
     chosen = []
@@ -141,8 +140,8 @@ def counterparts(people: list[Portrait], labels: npt.NDArray[np.void]) -> npt.ND
             fits &= labels["gender"] == person.gender
         if not fits.any():
             raise ValueError(
-                f"{len(labels)} subjects are too few for {len(people)} people: none is left for "
-                f"{person.gender}, {person.ethnicity}; draw more"
+                f"{len(labels)} subjects are too few for {len(people)} people: no subject is left "
+                f"for {person.gender}, {person.ethnicity}; draw more"
             )
         age = 27.0 if np.isnan(person.age) else person.age
         candidates = np.flatnonzero(fits)

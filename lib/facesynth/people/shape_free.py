@@ -1,9 +1,9 @@
 """Shape-free textures of photographs with landmarks, after Cootes, Edwards and Taylor (1998).
 
-Where there is no geometry but landmarks, they stand for it: brought to one place, size and turn,
-they are a face's shape; and the photograph, warped so that its landmarks lie where the mean shape
-has them, is a texture that tells of shape no more than the skin and its shade do. Two sets on which
-the question of Section 7.2 can be asked of photographs of people.
+If landmarks are available instead of a geometry, they replace it: after Procrustes alignment
+they are the shape of a face. The photograph, warped so that its landmarks coincide with those of
+the mean shape, is a texture that carries information about the shape only through the skin and its
+shading. The methods of Section 7.2 can be applied to these pairs.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ PUPILS = 62.0  # mm: what the mean distance between the pupils is taken to be
 class ShapeFree:
     """n people.
 
-    shapes    (n, p, 2) mm, x and y up, at the same place, size and turn; by their mean's pupils
+    shapes    (n, p, 2) mm, x and y up, Procrustes-aligned; scaled by their mean's pupils
     textures  (n, R, R, 3) sRGB in [0, 1]
     mask      (R, R), True within the landmarks
     """
@@ -40,7 +40,7 @@ class ShapeFree:
 
 
 def shape_free(portraits: list[Portrait], resolution: int = 64, progress: bool = True) -> ShapeFree:
-    """Take portraits with landmarks apart into shapes and shape-free textures.
+    """Split portraits with landmarks into shapes and shape-free textures.
 
     The first two landmarks are the pupils. Raises `MeshArrayError` where there are no landmarks.
     """
@@ -61,7 +61,7 @@ def shape_free(portraits: list[Portrait], resolution: int = 64, progress: bool =
 
 
 def procrustes(shapes: ArrayLike) -> NDArray[np.float64]:
-    """Bring shapes (n, p, d) to one place, size and turn: as near to their mean as they come.
+    """Align shapes (n, p, d) with their mean by translation, scale and rotation.
 
     Their centroids are at 0, and the size of each is 1.
     """

@@ -1,4 +1,4 @@
-"""Pictures of faces: ray casting for print, a mesh to be turned by hand for the screen.
+"""Pictures of faces: ray casting for print, interactive meshes for the screen.
 
 `render` casts rays with Embree and shades what they hit with a key, a fill and a hemisphere light;
 `interactive` and `dots` make plotly figures. All leave the background transparent, so that a page

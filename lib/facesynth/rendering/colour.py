@@ -31,7 +31,7 @@ def from_uint8(encoded: ArrayLike) -> NDArray[np.float32]:
     Raises
     ------
     TypeError
-        If the values are not `uint8`: floats would be cut off to whole numbers without a word.
+        If the values are not `uint8`: floats would silently be truncated to integers.
     """
     encoded = np.asarray(encoded)
     if encoded.dtype != np.uint8:

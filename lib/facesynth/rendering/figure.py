@@ -1,4 +1,4 @@
-"""Figures to be explored in the browser: a mesh to be turned, dots that show who they are."""
+"""Interactive figures for the browser: a rotatable mesh, and dots that show pictures."""
 
 import base64
 import io
@@ -46,7 +46,7 @@ def interactive(
     slider: str = "",
     height: int = 450,
 ) -> go.Figure:
-    """A mesh to be turned by hand; several sets of vertices become the steps of a slider.
+    """A rotatable mesh; several sets of vertices become the steps of a slider.
 
     Parameters
     ----------
@@ -73,16 +73,16 @@ def interactive(
     Raises
     ------
     MeshError
-        If the vertices or faces are unusable.
+        If the vertices or faces are invalid.
     MaterialError
-        If colours, intensities or labels do not fit the vertices.
+        If colours, intensities or labels do not match the vertices.
     """
     steps = np.asarray(vertices)
     steps = steps[None] if steps.ndim == 2 else steps  # (s, m, 3)
     for step in steps:
         _, triangles = check_arrays(step, faces)
     if len(steps) > 1 and len(labels) != len(steps):
-        raise MaterialError(f"{len(steps)} sets of vertices need as many labels, not {len(labels)}")
+        raise MaterialError(f"{len(steps)} sets of vertices need as many labels, got {len(labels)}")
     looks = [
         shape | paint
         for shape, paint in zip(_coordinates(steps), _paints(steps, colors, intensity), strict=True)

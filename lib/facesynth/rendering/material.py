@@ -14,7 +14,7 @@ CLAY = np.array([0.42, 0.40, 0.375], np.float32)  # linear RGB
 
 
 class MaterialError(ValueError):
-    """The colours given for a mesh do not fit it."""
+    """The colours given for a mesh do not match it."""
 
 
 class Hits(NamedTuple):
@@ -36,12 +36,12 @@ def check_material(
     relief: ArrayLike | None = None,
     gloss: ArrayLike | None = None,
 ) -> None:
-    """Raise `MaterialError` where colours do not fit m vertices or each other."""
+    """Raise `MaterialError` if colours do not match m vertices or each other."""
     if vertex_colors is not None and (uv is not None or texture is not None):
         raise MaterialError("give either uv and texture or vertex_colors, not both")
     if relief is not None:
         if uv is None:
-            raise MaterialError("relief is an image; it needs the uv that say where it lies")
+            raise MaterialError("relief is an image; it needs the uv of the vertices")
         if np.ndim(relief) != 2 or np.shape(relief)[0] != np.shape(relief)[1]:
             raise MaterialError(f"relief has shape {np.shape(relief)}; expected (R, R)")
         if not np.isfinite(relief).all():

@@ -1,4 +1,4 @@
-"""A camera, and the picture that rays from it make of a face."""
+"""A camera, and rendering a face by ray casting."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -115,9 +115,9 @@ def render(
     Raises
     ------
     MeshError
-        If the vertices or faces are unusable.
+        If the vertices or faces are invalid.
     MaterialError
-        If uv, texture, vertex colours, relief or gloss do not fit the mesh or each other.
+        If uv, texture, vertex colours, relief or gloss do not match the mesh or each other.
     """
     points, triangles = check_arrays(vertices, faces)
     check_material(len(points), uv, texture, vertex_colors, relief, gloss)

@@ -1,7 +1,6 @@
 """Scans from files, and to them: OBJ with its MTL and images, PLY and GLB.
 
-Whatever is wrong with a file is told by a subclass of `ScanError`, or of `MeshError` where the
-mesh is at fault.
+Errors in a file raise a subclass of `ScanError`, or of `MeshError` if the mesh is at fault.
 """
 
 import os
@@ -41,7 +40,7 @@ def read(
     """The arguments of `Scan`, from files: see `Scan.load`."""
     file = Path(path)
     if unit not in _MM:
-        raise ScanUnitsError(f"unit is {unit!r}; known are {', '.join(_MM)}")
+        raise ScanUnitsError(f"unknown unit {unit!r}; known are {', '.join(_MM)}")
     reader = READERS.get(file.suffix.lower())
     if reader is None:
         raise ScanFileError(
@@ -92,7 +91,7 @@ def _write_image(path: Path, pixels: Photograph, quality: int | None) -> None:
 
 
 def _check_extent(points: FloatArray, unit: str, path: Path) -> None:
-    """Refuse a scan that, in mm, is no head."""
+    """Raise `ScanUnitsError` for a scan that is not of the size of a head in mm."""
     with np.errstate(over="ignore", invalid="ignore"):
         extent = float(np.ptp(points, axis=0).max())
     low, high = _HEAD
@@ -107,18 +106,18 @@ def _check_extent(points: FloatArray, unit: str, path: Path) -> None:
         else "nor would cm or m make it one; scale it, or cut away what is not the head"
     )
     raise ScanUnitsError(
-        f"{path} extends over {extent:.6g} mm, which is no head ({low:g} to {high:g} mm); {guess}"
+        f"{path} extends over {extent:.6g} mm; a head has {low:g} to {high:g} mm; {guess}"
     )
 
 
 def _checked_uv(uv: FloatArray, path: Path) -> FloatArray:
-    """The texture coordinates in [0, 1]; rounding beyond is cut off."""
+    """The texture coordinates, clipped to [0, 1] within rounding errors."""
     inside = ((uv >= -_BEYOND) & (uv <= 1 + _BEYOND)).all(axis=(1, 2))  # NaN is not inside
     if not inside.all():
         bad = np.flatnonzero(~inside)
         raise ScanTextureError(
             f"{path}: {len(bad)} triangles have texture coordinates outside [0, 1], the first "
-            f"{uv[bad[0]].tolist()}; a repeated or tiled texture is no photograph"
+            f"{uv[bad[0]].tolist()}; repeated or tiled textures are not supported"
         )
     return np.clip(uv, 0, 1)
 

@@ -60,7 +60,7 @@ def _stand_in(materials: list[str], path: Path, found: Wavefront) -> dict[str, s
     """The one image of the scan's stem for the one material that no MTL file has."""
     if len(materials) > 1:
         raise ScanTextureError(
-            f"{path}: no images are named for its materials {materials}; the MTL files "
+            f"{path}: its materials {materials} have no images; the MTL files "
             f"{found.libraries} are missing or lack them"
         )
     return {name: _only_image(path).name for name in materials}
@@ -76,8 +76,8 @@ def _only_image(path: Path) -> Path:
     if len(beside) == 1:
         return beside[0]
     raise ScanTextureError(
-        f"{path}: its image is not named, or the MTL file that names it is missing, and "
-        f"{len(beside)} images of the name {path.stem!r} lie beside it; put the one image there"
+        f"{path}: no image is named, or the MTL file that names it is missing, and "
+        f"{len(beside)} images of the name {path.stem!r} are beside it; provide exactly one"
     )
 
 
@@ -122,7 +122,7 @@ def _load_meshes(path: Path, **options: bool) -> tuple[Parts, list[trimesh.Trime
     except Exception as error:  # the readers raise whatever a damaged file makes them stumble over
         raise ScanFileError(f"{path} cannot be read: {error!r}") from error
     if not meshes:
-        raise ScanFileError(f"{path} holds no triangles")
+        raise ScanFileError(f"{path} contains no triangles")
     first = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])[:-1]
     parts = {
         "vertices": np.concatenate([mesh.vertices for mesh in meshes]),

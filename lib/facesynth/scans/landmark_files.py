@@ -1,7 +1,7 @@
 """The 43 landmarks of a scan, from the files in which people keep them.
 
 Points come as 43 rows x, y, z, as 68 in dlib's order, or as 68 in groups with names, the form
-(.ljson) of menpo. What is at the subject's left and right is told by the geometry.
+(.ljson) of menpo. The geometry determines the subject's left and right.
 """
 
 import json
@@ -28,7 +28,7 @@ def landmarks_beside(path: Path) -> Path | None:
     found = [path.with_suffix(suffix) for suffix in SUFFIXES if path.with_suffix(suffix).is_file()]
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
-        raise LandmarkFileError(f"{names} all lie beside {path}; say which by `landmarks`")
+        raise LandmarkFileError(f"{names} are all beside {path}; choose one with `landmarks`")
     return found[0] if found else None
 
 
@@ -59,7 +59,7 @@ def read_landmarks(path: Path) -> FloatArray:
         ArithmeticError,
         RecursionError,
     ) as error:
-        raise LandmarkFileError(f"{path} holds no landmarks that can be read: {error!r}") from error
+        raise LandmarkFileError(f"cannot read landmarks from {path}: {error!r}") from error
 
 
 def write_landmarks(landmarks: FloatArray) -> str:
@@ -76,7 +76,9 @@ def forty_three(points: ArrayLike, source: str) -> FloatArray:
     try:
         rows = np.array(points, dtype=np.float64)  # None becomes NaN
     except (TypeError, ValueError, OverflowError) as error:
-        raise LandmarkFileError(f"{source}: not rows of three numbers: {error}") from error
+        raise LandmarkFileError(
+            f"{source}: the rows must have three numbers each: {error}"
+        ) from error
     if rows.shape == (68, 3):
         rows = rows[_OF_68]
     if rows.shape != (N_LANDMARKS, 3):
@@ -85,14 +87,14 @@ def forty_three(points: ArrayLike, source: str) -> FloatArray:
             "in dlib's order"
         )
     if np.isinf(rows).any():
-        raise LandmarkFileError(f"{source}: infinite coordinates")
+        raise LandmarkFileError(f"{source}: the coordinates must not be infinite")
     rows[np.isnan(rows).any(axis=1)] = np.nan
     right, left = (rows[brow, 0] for brow in _BROWS)
     known = np.isfinite(right).any() and np.isfinite(left).any()
     if known and np.nanmean(right) > np.nanmean(left):
         raise LandmarkFileError(
-            f"{source}: the brow at the subject's right lies at the larger x; dlib's order begins "
-            "at the picture's left, and the scan should look along +z with y up"
+            f"{source}: the subject's right brow has the larger x; dlib's order starts at the left "
+            "of the picture, and the scan must face +z with y up"
         )
     return rows
 
@@ -101,12 +103,12 @@ def check_near(landmarks: FloatArray, vertices: FloatArray, source: str) -> None
     """Raise `LandmarkFileError` for landmarks that do not lie on the scan's vertices (n, 3), mm."""
     known = landmarks[np.isfinite(landmarks).all(axis=1)]
     if len(known) == 0:
-        raise LandmarkFileError(f"{source}: no landmark is known")
+        raise LandmarkFileError(f"{source}: all landmarks are NaN")
     distance = float(np.median(cKDTree(vertices).query(known)[0]))
     if distance > _FAR:
         raise LandmarkFileError(
-            f"{source}: the landmarks lie {distance:.4g} mm from the scan; they belong to another "
-            "one, or are in another unit"
+            f"{source}: the landmarks are {distance:.4g} mm from the scan; they belong to another "
+            "scan, or are in another unit"
         )
 
 
@@ -114,7 +116,9 @@ def _from_json(content: Any, path: Path) -> FloatArray:
     """Landmarks from parsed JSON: rows, {"landmarks": rows}, or menpo's groups."""
     if isinstance(content, dict) and content.get("groups"):
         if len(content["groups"]) > 1:
-            raise LandmarkFileError(f"{path} has groups {sorted(content['groups'])}; keep one")
+            raise LandmarkFileError(
+                f"{path} has groups {sorted(content['groups'])}; expected a single one"
+            )
         content = next(iter(content["groups"].values()))
     if not isinstance(content, dict):
         return forty_three(content, str(path))

@@ -4,11 +4,11 @@
 applying one of many 2D facial landmark detectors such as Dlib. The landmarks are then
 back-projected onto the surface." Here the surface is seen from several sides: a first detection
 says where the face is and how it is turned, and views around its front then vote. The 43 are
-dlib's 68 without the jaw, which is no place on a surface, and the inner lips.
+dlib's 68 without the jaw, which is not a point of the surface, and the inner lips.
 
-The paper goes on to refine the locations by hand. Here the template is refined instead: what dlib
-calls a lip's border is not where a modeller would put it, but it is about the same place on every
-face, and `Template.at_detected` knows that place.
+The paper then refines the locations by hand. Here the template is calibrated instead: dlib does not
+put a landmark where a modeller would, but it puts it at about the same point of every face, which
+`Template.at_detected` gives.
 """
 
 import functools
@@ -48,7 +48,7 @@ OUTLIER = 5.0  # mm from the median of the votes beyond which a vote does not co
 
 
 class NoFaceError(ScanError):
-    """No view of the scan shows what the detector takes for a face."""
+    """The detector finds no face in any view of the scan."""
 
 
 def of(scan: Scan | ScannedSurface) -> FloatArray:
@@ -72,8 +72,8 @@ def detect(scan: Scan | ScannedSurface) -> FloatArray:
         if found is not None:
             return found
     raise NoFaceError(
-        f"no face found on {surface.scan.name} in {len(SEARCH)} views; turn the scan so that "
-        "the face looks about along +z with y up, in mm, or give its landmarks"
+        f"no face found on {surface.scan.name} in {len(SEARCH)} views; rotate the scan so that "
+        "the face looks approximately along +z with y up, in mm, or provide its landmarks"
     )
 
 
@@ -171,14 +171,14 @@ def in_photograph(image: Photograph) -> FloatArray:
     pixels = _detected(image)
     if pixels is None:
         raise NoFaceError(
-            f"no face is found in a photograph of {image.shape[1]} x {image.shape[0]} pixels: it "
-            "must be upright, seen from the front, and 80 pixels wide or more"
+            f"no face is found in a photograph of {image.shape[1]} x {image.shape[0]} pixels: the "
+            "face must be upright, frontal, and at least 80 pixels wide"
         )
     return pixels
 
 
 def _detected(image: Photograph) -> FloatArray | None:
-    """The 43 landmarks (43, 2) of the plainest face in an image (h, w, 3); None without one."""
+    """The 43 landmarks (43, 2) of the clearest face in an image (h, w, 3); None without one."""
     detector, predictor = _dlib()
     boxes, scores, _ = detector.run(image, 0, 0.0)
     if not boxes:

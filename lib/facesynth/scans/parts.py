@@ -19,7 +19,7 @@ class ScanTextureError(ScanError):
 
 
 class ScanUnitsError(ScanError):
-    """A scan is too small or too large to be a head in mm."""
+    """The size of a scan is not that of a head in mm."""
 
 
 class LandmarkFileError(ScanError):

@@ -28,7 +28,7 @@ class Scan:
     landmarks    (43, 3) mm, NaN where one is not known, if they came with the scan
     name         of the file or subject, for messages
 
-    Raises `MeshError` for an unusable mesh and `ScanError` for photographs that do not fit it.
+    Raises `MeshError` for an invalid mesh and `ScanError` for photographs that do not match it.
     """
 
     vertices: FloatArray
@@ -40,7 +40,7 @@ class Scan:
     name: str = "scan"
 
     def __post_init__(self) -> None:
-        """Refuse arrays that do not fit each other."""
+        """Raise `MeshError` or `ScanError` for inconsistent arrays."""
         _, faces = check_arrays(self.vertices, self.faces)
         f = len(faces)
         if np.shape(self.uv) != (f, 3, 2) or np.shape(self.photograph) != (f,):
@@ -95,6 +95,6 @@ class Scan:
                  a whole, the OBJ file last
         quality  of the photographs as JPEG, 1 to 95; None writes PNG files, which lose nothing
 
-        `load` brings the very same arrays back. Raises `ScanFileError`.
+        `load` restores exactly the same arrays. Raises `ScanFileError`.
         """
         files.write(vars(self), path, quality)

@@ -1,7 +1,7 @@
-"""A scan made ready for questions: what a ray meets, what lies nearest, and of what colour it is.
+"""A scan with acceleration structures: ray intersections, nearest points and colours.
 
-Marking (Section 5.1) asks for pictures of the scan, the canonical texture (Section 5.3) for the
-colour that the scan has at each of the aligned template's points.
+Landmark detection (Section 5.1) needs renderings of the scan, the canonical texture (Section 5.3)
+the colour of the scan at each point of the aligned template.
 """
 
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ class ScannedSurface:
         solid = np.flatnonzero(self.normals.any(axis=1))
         if len(solid) == 0:
             raise DegenerateTriangleError(
-                f"no triangle of {self.scan.name} has an area; is it a cloud of points?"
+                f"all triangles of {self.scan.name} have zero area; is it a point cloud?"
             )
         return solid, cKDTree(self.corners[solid].mean(axis=1))
 
@@ -87,7 +87,7 @@ class ScannedSurface:
     def charts(self) -> IntArray:
         """The picture (f,) that each triangle is from: connected parts of one photograph.
 
-        An atlas holds several photographs in one image; there, charts tell them apart.
+        An atlas combines several photographs in one image; there, charts distinguish them.
         """
         f = len(self.faces)
         corner = np.column_stack(

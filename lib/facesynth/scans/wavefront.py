@@ -1,4 +1,4 @@
-"""Reading and writing OBJ and MTL files, as little of them as a scan needs.
+"""Reading and writing OBJ and MTL files, limited to what scans need.
 
 Loaders made for pictures split a vertex where its texture coordinates differ and sort triangles by
 material. Here a mesh keeps its vertices and the order of its triangles, and a damaged file is
@@ -57,7 +57,7 @@ def read_obj(path: Path) -> Wavefront:
         elif key == "f":
             polygon = rest.split()
             if len(polygon) < 3:
-                raise ScanFileError(f"{path}, line {line}: a face of {len(polygon)} corners")
+                raise ScanFileError(f"{path}, line {line}: a face with {len(polygon)} corners")
             corners += [(polygon[0], a, b) for a, b in itertools.pairwise(polygon[1:])]
             lines += [line] * (len(polygon) - 2)
             material += [current] * (len(polygon) - 2)
@@ -104,7 +104,7 @@ def _numbers(path: Path, rows: list[str], lines: list[int], width: int) -> Float
         except ValueError as error:
             raise ScanFileError(f"{path}, line {line}: {error}") from None
         if count < width:
-            raise ScanFileError(f"{path}, line {line}: {count} numbers in place of {width}")
+            raise ScanFileError(f"{path}, line {line}: expected {width} numbers, got {count}")
     raise AssertionError  # one of the rows was at fault
 
 
@@ -120,7 +120,7 @@ def _corners(
                 indices[t, k, 0] = int(vertex)
                 indices[t, k, 1] = int(rest.partition("/")[0] or 0)
         except (ValueError, OverflowError):
-            raise ScanFileError(f"{path}, line {line}: {corner[k]!r} is no corner") from None
+            raise ScanFileError(f"{path}, line {line}: invalid corner {corner[k]!r}") from None
     bare = np.flatnonzero((indices[..., 1] == 0).any(axis=1))
     if len(bare):
         raise ScanTextureError(
@@ -133,7 +133,7 @@ def _corners(
         if len(bad):
             raise ScanFileError(
                 f"{path}, line {lines[bad[0]]}: {what} {index[bad[0]].tolist()} of {size}; "
-                "the file is damaged or cut off"
+                "the file is damaged or truncated"
             )
         index += np.where(index < 0, size, -1)  # negative ones count from the end
     return indices[..., 0], indices[..., 1]

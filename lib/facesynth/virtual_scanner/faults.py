@@ -1,7 +1,7 @@
-"""What goes wrong at each place of a face: holes in hair, larger losses, eyes that shine.
+"""Faults of a scan at each place of a face: holes in hair, larger dropouts, specular eyes.
 
-All of it is decided in the canonical image, in mm on the template, so that what a scan has lost
-can be told pixel by pixel.
+All of them are defined in the canonical image, in mm on the template, so that the invalid pixels
+of a scan are known exactly.
 """
 
 import functools

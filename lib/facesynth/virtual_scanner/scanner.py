@@ -1,7 +1,7 @@
 """A virtual scanner of two cameras, in place of the paper's 3dMD: Section 5.1.
 
-The paper's scans are private. This scanner makes one of a face whose truth is known, with what
-makes real scans hard: a mesh in no correspondence with anything, noise, holes in hair and at
+The paper's scans are private. This scanner scans faces whose ground truth is known and simulates
+the difficulties of real scans: a mesh without correspondence, noise, holes in hair and at
 grazing angles, photographs that differ in light and colour, and hair over the skin.
 """
 
@@ -59,7 +59,7 @@ def scan(
     name      of the scan, for messages
 
     The scan comes without landmarks; the true ones are `truth.landmarks`. Raises `MeshError` for
-    arrays that do not fit the template or each other, and `ScanError` when nothing is measured.
+    arrays that do not match the template or each other, and `ScanError` if nothing is measured.
     """
     head, image, mapping = _check(vertices, texture, mapping, relief)
     of_pose, of_faults, of_depth, of_hair, *of_photographs = np.random.default_rng(seed).spawn(6)
@@ -71,7 +71,7 @@ def scan(
     samples = measure(face, cameras, mapping, _plane(), faults, relief, settings, of_depth)
     samples, faces = triangulate(samples, settings.longest * settings.spacing)
     if len(faces) == 0:
-        raise ScanError(f"{name}: nothing was measured; is the face in mm, and its front along z?")
+        raise ScanError(f"{name}: nothing was measured; is the face in mm, and does it face +z?")
 
     photograph = _better_camera(samples, faces)
     points = np.asarray(samples.points, dtype=np.float64)
@@ -93,7 +93,7 @@ def _check(
     mapping: ImageMapping | None,
     relief: NDArray[np.floating] | None,
 ) -> tuple[FloatArray, NDArray[np.uint8], ImageMapping]:
-    """The arguments as arrays that fit each other."""
+    """Check the arguments and convert them to arrays."""
     head, _ = check_arrays(vertices, standard().faces)
     if len(head) != len(standard().vertices):
         raise MeshArrayError(
@@ -107,8 +107,8 @@ def _check(
     mapping = mapping or _universal_mapping(len(image))
     if mapping.resolution != len(image):
         raise MeshArrayError(
-            f"the texture has {len(image)} pixels along a side and the mapping "
-            f"{mapping.resolution}; make both at one resolution"
+            f"the texture has {len(image)} pixels per side and the mapping "
+            f"{mapping.resolution}; use the same resolution for both"
         )
     if relief is not None and np.shape(relief) != image.shape[:2]:
         raise MeshArrayError(f"relief has shape {np.shape(relief)}; expected {image.shape[:2]}")

@@ -1,4 +1,4 @@
-"""Every knob of the virtual scanner, with its unit."""
+"""The parameters of the virtual scanner, with their units."""
 
 from dataclasses import dataclass
 
@@ -21,8 +21,8 @@ class Scanner:
     spacing      mm between neighbouring samples, as the camera sees them
     jitter       how far samples stray from their grid, in parts of the spacing
     noise        deviation in mm of depth where the surface faces the camera
-    smoothing    deviation of the noise's blur, in samples: neighbours err together
-    depth_step   mm between the depths that can be told apart at the origin
+    smoothing    deviation of the noise's blur, in samples: errors of neighbours are correlated
+    depth_step   mm between distinguishable depths at the origin
     misfit       deviation in mm of each camera's calibration along its line of sight
     eye_noise    deviation in mm of the surface on the wet, shining eyeballs
     grazing      cosine between normal and line of sight below which nothing is measured
@@ -30,7 +30,7 @@ class Scanner:
 
     Holes.
 
-    hair_loss    deviations by which hair is worse measured than skin
+    hair_loss    deviations by which hair is measured worse than skin
     dropouts     mean number in a scan of larger losses anywhere
     dropout      their radius in mm, from and to
 

@@ -1,4 +1,4 @@
-"""The true face in front of the scanner: what rays meet on it, and what a place on it sees."""
+"""The true face in front of the scanner: ray intersections and visibility."""
 
 from functools import cached_property
 

@@ -1,4 +1,4 @@
-"""What a virtual scan was made of, and which of it the scan shows."""
+"""The ground truth of a virtual scan, and which parts of it the scan shows."""
 
 from dataclasses import dataclass
 
@@ -22,16 +22,15 @@ NEAR = 1.0  # mm between the true surface and a scan that shows it
 
 @dataclass(frozen=True)
 class Truth:
-    """What was scanned, for judging what is made of the scan.
+    """The ground truth of a scan, for evaluation.
 
     vertices  (m, 3) mm, of the template's topology, in the scan's frame
     texture   (R, R, 3) sRGB, canonical
     relief    (R, R) mm along the normals, finer than the vertices; None without
     pose      (4, 4) moves the face that was given to the scan's frame
     strands   (R, R) where hair falls over the face, in the photograph that the scan shows there
-    holes     (R, R) where the scan says nothing true: not captured, under a strand, or on an
-              eyeball that is distorted, or with the colours of something before it. A mask of the
-              valid pixels ought to reject all of these
+    holes     (R, R) invalid pixels: not captured, under a strand, on a distorted eyeball, or with
+              the colours of an occluder. A valid mask ought to reject all of these
     """
 
     vertices: FloatArray
