@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from another_face import another_face, write
 
+from facesynth.alignment.deformation import smooth
+from facesynth.dataset.aligned_scan import mapping
 from facesynth.files.atomic import WriteError
 from facesynth.mapping import UniversalMapping
 from facesynth.surface.mesh import (
@@ -241,3 +243,15 @@ def test_using_a_template_does_not_change_it():
     operator.sum_duplicates()
     face.at_landmarks.sort_indices()
     assert face.digest == dataclasses.replace(standard()).digest
+
+
+def test_equal_templates_share_what_was_made_for_one_of_them(another, tmp_path):
+    another.save(tmp_path / "copy.npz")
+    copy = Template.load(tmp_path / "copy.npz")
+    assert copy == another
+    assert copy is not another
+    assert hash(copy) == hash(another)
+    assert another != standard()
+    assert another != "another"
+    assert smooth(copy) is smooth(another)
+    assert mapping(32, copy) is mapping(32, another)

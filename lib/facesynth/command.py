@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facesynth import presets
+from facesynth.files.units import MM
 
 STOPPED = 130  # a shell's status for a command that Ctrl-C ended
-UNITS = ("mm", "cm", "m")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +73,7 @@ def _add_dataset(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _add_resolution(command)
     _add_jobs(command)
     command.add_argument(
-        "--unit", choices=UNITS, default="mm", help="of the scans' numbers (default: mm)"
+        "--unit", choices=list(MM), default="mm", help="of the scans' numbers (default: mm)"
     )
     command.add_argument(
         "--template",

@@ -30,10 +30,17 @@ from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from facesynth.files.atomic import write_whole
+from facesynth.files.units import MM
 from facesynth.surface.holes import fill_holes
-from facesynth.surface.mesh import FloatArray, IntArray, MeshError, check_arrays, check_disk
+from facesynth.surface.mesh import (
+    FloatArray,
+    IntArray,
+    MeshError,
+    check_arrays,
+    check_disk,
+    contained,
+)
 
-MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 # dlib's 68 landmarks without the jaw (17) and the inner lips (8), in their order; right is the
 # subject's, at smaller x.
 LANDMARKS = (
@@ -46,7 +53,7 @@ LANDMARKS = (
     *(f"mouth_{k}" for k in range(1, 13)),  # from the right corner over the upper lip
 )
 N_LANDMARKS = len(LANDMARKS)  # 43
-FIRST_OF_68 = 17
+FIRST_OF_68 = 17  # the jaw comes before, and after 43 more the inner lips
 ENOUGH = 6  # landmarks for a pose
 OUTER_CORNERS = LANDMARKS.index("right_eye_1"), LANDMARKS.index("left_eye_4")
 EYE_TO_EYE = (60.0, 130.0)  # mm between the outer corners of the eyes, of children and adults
@@ -83,7 +90,7 @@ class MissingLandmarkError(TemplateError):
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """A neutral face of m vertices and disk topology. Two are the same where `digest` is.
+    """A neutral face of m vertices and disk topology. Two are equal where their `digest` is.
 
     vertices   (m, 3) mm, y up, z towards the viewer
     faces      (f, 3) triangles, counter-clockwise from outside
@@ -107,6 +114,13 @@ class Template:
     curves: Mapping[str, IntArray] = field(default_factory=dict)
     detected: tuple[IntArray, FloatArray] | None = None
     filled: Mapping[str, IntArray] = field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare all that results depend on: caches find what was made for an equal template."""
+        return isinstance(other, Template) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -446,13 +460,4 @@ def _mirror(points: FloatArray, faces: IntArray) -> IntArray | None:
     every = np.arange(len(points))
     if away.max() > SYMMETRIC * np.ptp(points) or not np.array_equal(mirror[mirror], every):
         return None
-    return None if _other_triangles(faces, mirror[faces[:, ::-1]]) else mirror
-
-
-def _other_triangles(faces: IntArray, others: IntArray) -> bool:
-    def rows(triangles: IntArray) -> set[tuple[int, ...]]:
-        first = triangles.argmin(axis=1)[:, None]
-        turned = np.take_along_axis(triangles, (first + np.arange(3)) % 3, axis=1)
-        return set(map(tuple, turned.tolist()))
-
-    return rows(faces) != rows(others)
+    return mirror if contained(faces, mirror[faces[:, ::-1]]).all() else None

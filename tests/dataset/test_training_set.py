@@ -228,3 +228,19 @@ def test_some_subjects_are_read_from_the_released_set():
     np.testing.assert_array_equal(read.textures[0], first.textures[15])
     with pytest.raises(TrainingSetError, match="9995"):
         training_set.released_subjects({9999})
+
+
+def test_files_that_other_code_has_made_are_not_completed(small, tmp_path, monkeypatch):
+    build(tmp_path)
+    (tmp_path / "0001.npz").unlink()
+    monkeypatch.setattr(
+        training_set.aligned_scan, "made_by", lambda _: {"facesynth": "0", "code": "another"}
+    )
+    with pytest.raises(
+        TrainingSetError, match=r"0000\.npz was made by other code.*remove the files"
+    ):
+        build(tmp_path)
+    assert small == [0, 1]  # nothing was scanned
+    (tmp_path / "0000.npz").write_bytes(b"")
+    with pytest.raises(TrainingSetError, match=r"0000\.npz is missing or damaged"):
+        build(tmp_path)

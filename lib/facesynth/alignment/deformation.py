@@ -75,7 +75,7 @@ def of_faces() -> Deformations:
 
 def prior(template: Template) -> Deformations:
     """What is known of a template's deformations: how faces differ, or that they are smooth."""
-    return of_faces() if template.digest == standard().digest else smooth(template)
+    return of_faces() if template == standard() else smooth(template)
 
 
 def save(path: Path, found: Deformations) -> None:

@@ -23,10 +23,10 @@ from facesynth.alignment import registration as alignment
 from facesynth.alignment.deformation import Similarity, TooFewPointsError, similarity
 from facesynth.dataset.canonical import canonical_texture
 from facesynth.files.atomic import write_whole
+from facesynth.files.units import Unit
 from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.rendering.colour import to_uint8
 from facesynth.scans import Scan, ScanError, landmarks
-from facesynth.scans.files import Unit
 from facesynth.scans.landmark_files import SUFFIXES as LANDMARKS
 from facesynth.scans.scanned_surface import ScannedSurface
 from facesynth.scans.wavefront import read_mtl

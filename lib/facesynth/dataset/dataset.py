@@ -22,7 +22,7 @@ from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import filelock
 import joblib
@@ -33,8 +33,8 @@ from tqdm import tqdm
 from facesynth.dataset import aligned_scan
 from facesynth.dataset.aligned_scan import Task
 from facesynth.files.atomic import WriteError, write_text
+from facesynth.files.units import MM, Unit
 from facesynth.mapping.image_mapping import check_resolution
-from facesynth.scans.files import Unit
 from facesynth.scans.formats import READERS
 from facesynth.template import Template, standard
 
@@ -125,8 +125,8 @@ def build(
     made with other settings or is being written by another run; `MeshError` for an impossible
     resolution; and `WriteError` for a full disk: what was finished before stays.
     """
-    if unit not in get_args(Unit):
-        raise DatasetError(f"unit is {unit!r}; known are {', '.join(get_args(Unit))}")
+    if unit not in MM:
+        raise DatasetError(f"unit is {unit!r}; known are {', '.join(MM)}")
     resolution, scans, to = check_resolution(resolution), find(Path(folder)), Path(out).absolute()
     face = standard() if template is None else template
     tasks = {

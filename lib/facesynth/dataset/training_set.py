@@ -18,6 +18,7 @@ import json
 import lzma
 import os
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
@@ -121,9 +122,9 @@ def build(
     blocks = range(0, n_subjects, SUBJECTS_A_FILE)
     missing = [first for first in blocks if not _file(folder, first).exists()]
     made_by = aligned_scan.made_by(sources)
-    for first in sorted(set(blocks) - set(missing)):
-        settings, _ = _read(_file(folder, first))
-        if missing and settings.get("code") != made_by["code"]:
+    kept = sorted(set(blocks) - set(missing)) if missing else []
+    for first in kept:
+        if _settings(_file(folder, first)).get("code") != made_by["code"]:
             raise TrainingSetError(
                 f"{_file(folder, first)} was made by other code than this, so that the rest would "
                 "not go with it; choose another folder, or remove the files to make all anew"
@@ -264,9 +265,26 @@ def _webp(image: NDArray[np.uint8]) -> bytes:
     return content.getvalue()
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Name a file that a reader stumbles over, whatever it is that it raises."""
+    try:
+        yield
+    except Exception as error:
+        raise TrainingSetError(
+            f"{path} is missing or damaged ({error!r}); remove it and build the training set again"
+        ) from error
+
+
+def _settings(path: Path) -> dict[str, object]:
+    """What one file was made with, without its scans."""
+    with _readable(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return dict(json.loads(str(arrays["settings"])))
+
+
 def _read(path: Path) -> tuple[dict[str, object], TrainingSet]:
     """Settings and scans of one file."""
-    try:
+    with _readable(path):
         content = aligned_scan.read(path)
         settings = json.loads(str(content["settings"]))
         images = np.split(content["textures"], content["ends"][:-1])
@@ -281,7 +299,3 @@ def _read(path: Path) -> tuple[dict[str, object], TrainingSet]:
             textures=textures,
             valid=valid.reshape(textures.shape[:3]).astype(bool),
         )
-    except Exception as error:  # whatever a damaged file makes the readers stumble over
-        raise TrainingSetError(
-            f"{path} is missing or damaged ({error!r}); remove it and build the training set again"
-        ) from error

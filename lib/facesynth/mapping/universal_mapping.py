@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_array, eye_array
 from scipy.sparse.csgraph import dijkstra
 
@@ -37,6 +37,7 @@ from facesynth.surface.mesh import (
     check_arrays,
     check_boundary,
     check_disk,
+    contained,
     edges,
     factorize,
     graph_laplacian,
@@ -386,7 +387,7 @@ def _check_symmetry(template: Template, weights: FloatArray) -> IntArray | None:
         "the mirror image of the mirror image": mirror[mirror] != every,
         "positions": np.abs(vertices[mirror] * [-1, 1, 1] - vertices).max(axis=1)
         > 1e-6 * np.ptp(vertices),
-        "faces": np.isin(every, faces[~_contains(faces, mirror[faces[:, ::-1]])]),
+        "faces": np.isin(every, faces[~contained(faces, mirror[faces[:, ::-1]])]),
         "weights": ~np.isclose(weights[mirror], weights, rtol=1e-9, atol=0),
         "the boundary's start": (every == template.boundary[0]) & (mirror != every),
     }
@@ -397,15 +398,3 @@ def _check_symmetry(template: Template, weights: FloatArray) -> IntArray | None:
             "weights symmetric, or set mirror to None for a mapping that is not"
         )
     return mirror
-
-
-def _contains(triangles: IntArray, others: IntArray) -> NDArray[np.bool_]:
-    """Whether each triangle (f, 3) is among the others, from whichever corner it is written."""
-
-    def key(faces: IntArray) -> IntArray:
-        first = faces.argmin(axis=1)[:, None]
-        a, b, c = np.take_along_axis(faces, (first + np.arange(3)) % 3, axis=1).T
-        n = int(triangles.max()) + 1
-        return np.asarray((a * n + b) * n + c)
-
-    return np.isin(key(triangles), key(others))

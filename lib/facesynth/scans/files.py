@@ -5,13 +5,14 @@ Errors in a file raise a subclass of `ScanError`, or of `MeshError` if the mesh 
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from facesynth.files.atomic import write_text, write_whole
+from facesynth.files.units import MM, Unit
 from facesynth.scans.formats import READERS, Parts
 from facesynth.scans.landmark_files import (
     check_near,
@@ -24,9 +25,6 @@ from facesynth.scans.parts import Photograph, ScanFileError, ScanTextureError, S
 from facesynth.scans.wavefront import mtl_text, obj_text
 from facesynth.surface.mesh import FloatArray, check_arrays
 
-Unit = Literal["mm", "cm", "m"]
-
-_MM: dict[str, float] = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 _HEAD = (80.0, 2000.0)  # mm: the least and most that a scan of a face can extend
 _LARGEST = 2**30  # bytes of a file: a scan has some MB
 _BEYOND = 1e-3  # of the image's side that rounding may put texture coordinates outside
@@ -39,8 +37,8 @@ def read(
 ) -> Parts:
     """The arguments of `Scan`, from files: see `Scan.load`."""
     file = Path(path)
-    if unit not in _MM:
-        raise ScanUnitsError(f"unknown unit {unit!r}; known are {', '.join(_MM)}")
+    if unit not in MM:
+        raise ScanUnitsError(f"unknown unit {unit!r}; known are {', '.join(MM)}")
     reader = READERS.get(file.suffix.lower())
     if reader is None:
         raise ScanFileError(
@@ -54,10 +52,10 @@ def read(
         raise ScanFileError(f"cannot read {file}: {error.strerror or error}") from error
     vertices, faces = check_arrays(parts["vertices"], parts["faces"])
     with np.errstate(over="ignore"):  # infinite is too large as well
-        vertices = vertices * _MM[unit]
+        vertices = vertices * MM[unit]
     _check_extent(vertices[faces.ravel()], unit, file)
     parts |= {"vertices": vertices, "faces": faces, "uv": _checked_uv(parts["uv"], file)}
-    known = _landmarks(landmarks, file, _MM[unit], vertices)
+    known = _landmarks(landmarks, file, MM[unit], vertices)
     return parts | {"landmarks": known, "name": file.stem}
 
 
@@ -97,7 +95,7 @@ def _check_extent(points: FloatArray, unit: str, path: Path) -> None:
     low, high = _HEAD
     if low <= extent <= high:
         return
-    factors = {name: mm / _MM[unit] for name, mm in _MM.items() if name != unit}
+    factors = {name: mm / MM[unit] for name, mm in MM.items() if name != unit}
     fits = [name for name, factor in factors.items() if low <= extent * factor <= high]
     guess = (
         f"its numbers are probably in {fits[0]} (a factor of {factors[fits[0]]:g}); "

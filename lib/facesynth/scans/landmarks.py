@@ -27,9 +27,8 @@ from facesynth.scans.parts import Photograph, ScanError
 from facesynth.scans.scan import Scan
 from facesynth.scans.scanned_surface import Places, ScannedSurface
 from facesynth.surface.mesh import FloatArray
-from facesynth.template import N_LANDMARKS, standard
+from facesynth.template import ENOUGH, FIRST_OF_68, N_LANDMARKS, standard
 
-FIRST_OF_68 = 17  # the jaw comes before, and after 43 more the inner lips
 PIXEL = 1.0  # mm of the surface that a view's pixel shows: dlib finds faces of 80 pixels and more
 FACE = 300.0  # mm that a view around the face shows: dlib wants the face's surroundings too
 LARGEST = 800  # pixels along a view's side: a scan from head to toe is shown smaller
@@ -43,7 +42,6 @@ SEARCH = ((0, 0), (-25, 0), (25, 0), (0, -20), (0, 20), (-50, 0), (50, 0))
 VOTE = ((0, 0), (-20, 0), (20, 0), (0, -10), (0, 10), (-10, 5), (10, -5))
 GRAZING = 0.2  # cosine between the ray and the normal below which a back-projection is refused
 CONFIRMED = 1 / 3  # of the views around a face must show one
-ENOUGH = 6  # landmarks must be known for a pose
 OUTLIER = 5.0  # mm from the median of the votes beyond which a vote does not count
 
 

@@ -172,6 +172,18 @@ def border_edges(faces: ArrayLike) -> NDArray[np.bool_]:
     return np.asarray(count[which].reshape(triangles.shape) == 1)
 
 
+def contained(triangles: IntArray, others: IntArray) -> NDArray[np.bool_]:
+    """Whether each triangle (f, 3) is among others (g, 3), from whichever corner it is written."""
+
+    def key(faces: IntArray) -> IntArray:
+        first = faces.argmin(axis=1)[:, None]
+        a, b, c = np.take_along_axis(faces, (first + np.arange(3)) % 3, axis=1).T
+        n = int(triangles.max()) + 1
+        return np.asarray((a * n + b) * n + c)
+
+    return np.isin(key(triangles), key(others))
+
+
 def triangle_areas(vertices: ArrayLike, faces: ArrayLike) -> FloatArray:
     """Areas (f,) in mm² of triangles (f, 3) on vertices (m, 3) in mm."""
     normals = _area_normals(np.asarray(vertices, dtype=np.float64), np.asarray(faces))
