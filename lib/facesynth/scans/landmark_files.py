@@ -17,9 +17,8 @@ from facesynth.surface.mesh import FloatArray
 from facesynth.template import FIRST_OF_68, N_LANDMARKS
 
 SUFFIXES = (".ljson", ".json", ".csv", ".txt")
-_OF_68 = slice(
-    FIRST_OF_68, FIRST_OF_68 + N_LANDMARKS
-)  # the rows of dlib's 68 that are kept: without jaw and inner lips
+# The rows of dlib's 68 that are kept: without jaw and inner lips.
+_OF_68 = slice(FIRST_OF_68, FIRST_OF_68 + N_LANDMARKS)
 _FAR = 30.0  # mm from the scan at which landmarks belong to something else
 _BROWS = slice(0, 5), slice(5, 10)  # at the subject's right and left, among the 43
 _GROUPS = (("brow", 2, 5), ("nose", 1, 9), ("eye", 2, 6), ("mouth", 1, 20))  # name, how many, size
