@@ -1,8 +1,8 @@
 # make book    the environment, every chapter executed at PRESET, build/html/index.html
 # make test    the environment, format, lint, types and tests
-# make experiments   the whole experiment on corrupted data, hours; goes on where it was stopped
-# make faces   the training set of scanned faces, data/faces: over an hour; goes on where it was stopped
-# make face-gans   the generators of faces, data/weights: hours; goes on where it was stopped
+# make experiments   the whole experiment on corrupted data, hours; resumes
+# make faces   the data set of scanned faces, data/faces: over an hour; resumes
+# make face-gans   the generators of faces, data/weights: hours; resumes
 # make template   the standard template and how faces deform it, data/template: minutes
 # make bench   every benchmark;  make lint;  make chapters (after editing book/NN_name.md);  make clean
 
@@ -45,13 +45,14 @@ bench: environment
 	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
 experiments: environment
-	@$(BIN)/facesynth experiments --preset $(PRESET)
+	@$(BIN)/facesynth experiments corrupted-data --preset $(PRESET)
 
 faces: environment
-	@$(BIN)/facesynth training-set
+	@$(BIN)/facesynth dataset --population 400 --out data/faces
 
 face-gans: environment
-	@$(BIN)/facesynth face-gans
+	@set -e; for model in textures geometries faces neutral; do \
+		$(BIN)/facesynth train data/faces --model $$model --out data/weights --runs build/face_gans; done
 
 template: environment
 	@$(BIN)/python -m facesynth.population.shipped

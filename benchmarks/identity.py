@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import dlib
 import numpy as np
 
-from facesynth.dataset import training_set
+from facesynth.dataset import dataset
 from facesynth.evaluation import identity
 from facesynth.files import pretrained
 from facesynth.mapping.universal_mapping import UniversalMapping
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faces", type=int, default=200)
     options = parser.parse_args()
-    scans = training_set.released(-(-options.faces // 25) * 5)
+    scans = dataset.released(-(-options.faces // 25) * 5)
     geometry, textures = scans.geometry[: options.faces], scans.textures[: options.faces]
     uv = UniversalMapping(standard(), 256).uv
 

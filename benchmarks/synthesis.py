@@ -27,7 +27,7 @@ for library in ("OMP", "OPENBLAS", "MKL"):
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from facesynth.dataset import training_set  # noqa: E402
+from facesynth.dataset import dataset  # noqa: E402
 from facesynth.face_gan.models import shrunk  # noqa: E402
 from facesynth.face_gan.released_models import released  # noqa: E402
 from facesynth.face_gan.synthesis import Face, synthesize  # noqa: E402
@@ -59,7 +59,7 @@ def main() -> None:
     ours = timed(generated)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-    scans = training_set.released(60)
+    scans = dataset.released(60)
     textures = shrunk(scans.textures, options.resolution).reshape(len(scans), -1)
     of_texture = MorphableModel(N_COMPONENTS).fit(textures.astype(np.float32))
     of_geometry = MorphableModel(N_COMPONENTS).fit(scans.geometry.reshape(len(scans), -1))

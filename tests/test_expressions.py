@@ -7,7 +7,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from facesynth import expressions
-from facesynth.dataset.training_set import TrainingSet, TrainingSetError
+from facesynth.dataset.dataset import Dataset
+from facesynth.dataset.sources import DatasetError
 from facesynth.expressions import (
     MEASURES,
     ExpressionModel,
@@ -138,12 +139,12 @@ def test_what_an_expression_leaves_alone_is_held_still(faces):
 
 def scans_of(faces):
     n, e = faces.shape[:2]
-    return TrainingSet(
+    return Dataset.of(
+        faces.reshape(-1, *faces.shape[2:]).astype(np.float32),
+        np.zeros((n * e, 1, 1, 3), np.uint8),
         subjects=np.repeat(np.arange(n), e),
         expressions=np.tile(np.arange(e), n),
-        geometry=faces.reshape(-1, *faces.shape[2:]).astype(np.float32),
-        textures=np.zeros((n * e, 1, 1, 3), np.uint8),
-        valid=np.ones((n * e, 1, 1), bool),
+        expression_names=tuple(EXPRESSIONS),
     )
 
 
@@ -162,7 +163,7 @@ def test_differences_need_every_expression_and_neutral_scans(faces):
     scans = scans_of(faces[:2])
     with pytest.raises(ExpressionsError, match="no scan shows expression 2, surprise"):
         mean_differences(scans.take(scans.expressions != 2))
-    with pytest.raises(TrainingSetError, match="have no neutral scan"):
+    with pytest.raises(DatasetError, match="have no neutral scan"):
         mean_differences(scans.take((scans.expressions != 0) | (scans.subjects != 1)))
 
 
@@ -173,7 +174,7 @@ def test_differences_that_are_saved_are_read(faces, tmp_path):
     for name, read in expressions.load(path).items():
         np.testing.assert_allclose(read, found[name], atol=0.03)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ExpressionsError, match=r"damaged .*`make faces` writes it again"):
+    with pytest.raises(ExpressionsError, match=r"damaged .*`make faces` writes it"):
         expressions.load(path)
     with pytest.raises(ExpressionsError, match="missing or damaged"):
         expressions.load(tmp_path / "other.npz")

@@ -3,16 +3,17 @@
 What a command needs is imported when it runs: PyTorch takes seconds, and `--help` none.
 """
 
-import argparse
-import importlib.metadata
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import click
 
 from facesynth import presets
 from facesynth.files.units import MM
 
 STOPPED = 130  # a shell's status for a command that Ctrl-C ended
+MODELS = ("textures", "geometries", "faces", "neutral")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,260 +21,262 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 when there is a result, 1 when there is none, 2 for arguments that cannot be understood.
     """
-    options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        return int(cli.main(arguments, "facesynth", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("facesynth: stopped; the same command resumes", err=True)
+        return STOPPED
     except Exception as error:
         if not type(error).__module__.startswith("facesynth."):
             raise  # no error of the package's own: a fault of ours, which a traceback helps to find
-        print(f"facesynth: {error}", file=sys.stderr)
+        click.echo(f"facesynth: {error}", err=True)
         return 1
-    except KeyboardInterrupt:
-        print("facesynth: stopped; the same command resumes", file=sys.stderr)
-        return STOPPED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="facesynth", description="Photometries and geometries of faces."
-    )
-    version = importlib.metadata.version("facesynth")
-    parser.add_argument("--version", action="version", version=f"facesynth {version}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_dataset(commands)
-    _add_training_set(commands)
-    _add_experiments(commands)
-    _add_face_gans(commands)
-    _add_synthesize(commands)
-    return parser
+def _option(*names: str, of: Any = None, help: str, **more: Any) -> Callable[[Any], Any]:
+    shown = more.get("default") is not None and not more.get("is_flag")
+    return click.option(*names, type=of, help=help, show_default=shown, **more)
 
 
-def _add_resolution(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--resolution", type=int, default=256, help="of the images, in pixels (default: 256)"
-    )
+def _path(**more: Any) -> click.Path:
+    return click.Path(path_type=Path, **more)
 
 
-def _add_jobs(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--jobs", type=int, default=-1, help="processes (default: one for each core)"
-    )
+_jobs = _option("--jobs", of=int, default=-1, help="Processes; -1 for one on each core.")
+_seed = _option("--seed", of=int, default=0, help="The same seed gives the same result.")
+_dataset = click.argument("dataset", type=_path())
 
 
-def _add_dataset(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser(
-        "dataset",
-        help="make a data set of a folder of scans",
-        description="Align the template with every scan in a folder, and take its photographs to "
-        "the canonical image. A run that was stopped resumes. Exit status: 0 when at "
-        "least one scan succeeded, 1 otherwise.",
-    )
-    command.add_argument("folder", type=Path, help="of .obj, .ply and .glb files, at any depth")
-    command.add_argument("--out", type=Path, required=True, help="the data set's folder")
-    _add_resolution(command)
-    _add_jobs(command)
-    command.add_argument(
-        "--unit", choices=list(MM), default="mm", help="of the scans' numbers (default: mm)"
-    )
-    command.add_argument(
-        "--template",
-        type=Path,
-        help="what is aligned with the scans: an .obj or .ply mesh in mm with its table of "
-        "landmarks, a .csv file of the same name, or an .npz file (default: the project's own)",
-    )
-    command.set_defaults(run=_dataset)
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="facesynth", message="%(package)s %(version)s")
+def cli() -> None:
+    """Photometries and geometries of faces: from scans to generated faces and their evaluation."""
 
 
-def _dataset(options: argparse.Namespace) -> int:
-    from facesynth.dataset import contact_sheet, dataset
+@cli.command()
+@click.argument("scans", type=_path(), required=False)
+@_option("--out", of=_path(), required=True, help="The data set's folder.")
+@_option("--resolution", of=int, default=256, help="Of the images, in pixels.")
+@_option("--quality", of=int, default=95, help="Of the textures as WebP; 100 loses nothing.")
+@_option("--unit", of=click.Choice(list(MM)), default="mm", help="Of the scans' numbers.")
+@_option(
+    "--template",
+    of=_path(),
+    help="What is aligned with the scans: an .obj or .ply mesh in mm with its table of landmarks, "
+    "a .csv file of the same name, or an .npz file. By default, the project's own.",
+)
+@_option(
+    "--population",
+    of=int,
+    metavar="SUBJECTS",
+    help="Instead of SCANS: subjects of the book's open population, scanned on the way.",
+)
+@_seed
+@_jobs
+def dataset(
+    scans: Path | None,
+    out: Path,
+    resolution: int,
+    quality: int,
+    unit: Any,
+    template: Path | None,
+    population: int | None,
+    seed: int,
+    jobs: int,
+) -> int:
+    """Make a data set of a folder of scans.
+
+    Aligns the template with every scan (.obj, .ply or .glb, at any depth) and takes its photographs
+    to the canonical image. A stopped run resumes. Whom a scan shows is told by a table scans.csv in
+    the folder, with columns scan, subject, expression and any labels, or by the names:
+    SUBJECT/EXPRESSION.obj. Exit status: 0 when at least one scan succeeded, 1 otherwise.
+    """
+    if (scans is None) == (population is None):
+        raise click.UsageError("give either SCANS, a folder, or --population")
+    from facesynth.dataset import building, contact_sheet
+    from facesynth.dataset.dataset import REJECTED
+    from facesynth.dataset.sources import Folder, Source
     from facesynth.template import Template, standard
 
-    template = standard() if options.template is None else Template.load(options.template)
-    for name, rim in template.filled.items():
-        print(f"{options.template}: the hole at {name}, of {len(rim)} vertices, is filled")
-    made = dataset.build(
-        options.folder,
-        options.out,
-        template=template,
-        resolution=options.resolution,
-        n_jobs=options.jobs,
-        unit=options.unit,
+    face = standard() if template is None else Template.load(template)
+    for name, rim in face.filled.items() if template is not None else ():
+        click.echo(f"{template}: the hole at {name}, of {len(rim)} vertices, is filled")
+    source: Source
+    if scans is not None:
+        source = Folder(scans, unit)
+    else:
+        from facesynth.virtual_scanner.open_world import OpenWorld
+
+        source = OpenWorld(population or 0, seed, resolution, jobs)
+    made = building.build(
+        source, out, template=face, resolution=resolution, quality=quality, n_jobs=jobs
     )
     for name, reason in made.failed.items():
-        print(f"failed: {name}: {reason}", file=sys.stderr)
-    pages = contact_sheet.write(made, n_jobs=options.jobs)
-    print(f"{len(made)} scans in {made.folder}, {len(made.failed)} failed")
-    print(f"{len(pages)} pages to look through in {made.folder / contact_sheet.FOLDER}")
-    print(f"names in {made.folder / dataset.REJECTED}, one a line, are left out when it is loaded")
+        click.echo(f"failed: {name}: {reason}", err=True)
+    click.echo(f"{len(made)} scans in {out}, {len(made.failed)} failed")
+    if scans is None:
+        _describe(made, jobs)
+    else:
+        pages = contact_sheet.write(made, n_jobs=jobs)
+        click.echo(f"{len(pages)} pages to look through in {out / contact_sheet.FOLDER}")
+    click.echo(f"names in {out / REJECTED}, one a line, are left out when it is loaded")
     return 0 if len(made) else 1
 
 
-def _add_training_set(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser(
-        "training-set",
-        help="scan and align the book's population (Sections 7.1 and 8)",
-        description="Put subjects of the population before the virtual scanner in all expressions, "
-        "align the scans, and describe whom they show. A run that was stopped "
-        "resumes. Two cores make some 25 scans a minute.",
-    )
-    command.add_argument("--subjects", type=int, default=400, help="(default: 400)")
-    command.add_argument("--seed", type=int, default=0, help="of the population (default: 0)")
-    _add_resolution(command)
-    _add_jobs(command)
-    command.add_argument(
-        "--out", type=Path, default=Path("data/faces"), help="folder (default: data/faces)"
-    )
-    command.set_defaults(run=_training_set)
-
-
-def _training_set(options: argparse.Namespace) -> int:
-    from facesynth import expressions, population
-    from facesynth.dataset import training_set
+def _describe(made: Any, jobs: int) -> None:
+    """Write what chapters know of the book's scans: mean expressions, descriptors and labels."""
+    from facesynth import expressions
     from facesynth.evaluation import annotation
-    from facesynth.virtual_scanner import open_world
 
-    made = training_set.build(
-        options.subjects,
-        options.seed,
-        options.out,
-        open_world.scans,
-        sources=open_world.SOURCES,
-        resolution=options.resolution,
-        n_jobs=options.jobs,
-    )
-    described, differences = options.out / annotation.FILE, options.out / expressions.FILE
+    described, differences = made.folder / annotation.FILE, made.folder / expressions.FILE
     grown = not described.exists() or len(annotation.load(described)) != len(made)
     if grown or not differences.exists():
         expressions.save(differences, expressions.mean_differences(made))
     if grown:  # last, for it tells of how many scans both are
-        labels = population.sample(options.subjects, options.seed, n_jobs=options.jobs).labels
-        annotation.save(described, annotation.measure(made, labels, n_jobs=options.jobs))
-    print(f"{len(made)} scans in {options.out}")
-    return 0
+        annotation.save(described, annotation.measure(made, n_jobs=jobs))
 
 
-def _add_experiments(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser(
-        "experiments",
-        help="run the whole experiment on learning from corrupted data (Section 6)",
-        description="Train and measure all GANs of the experiment. A run that was stopped resumes; "
-        "what the results hold is not run again: move them away to begin anew.",
-    )
-    command.add_argument("--preset", default="standard", choices=list(presets.PRESETS))
-    command.add_argument("--seeds", type=int, default=3, help="GANs of each kind (default: 3)")
-    _add_jobs(command)
-    command.add_argument(
-        "--runs", type=Path, default=Path("build/experiments"), help="folder of the GANs' runs"
-    )
-    command.add_argument(
-        "--results", type=Path, default=Path("data/results/corrupted_data.json"), help="the result"
-    )
-    command.add_argument(
-        "--large",
-        action=argparse.BooleanOptionalAction,
-        help="train the one large GAN, too (default: where PyTorch finds a GPU)",
-    )
-    command.set_defaults(run=_experiments)
+@cli.command()
+@_option("--subjects", of=int, required=True, help="Each is scanned in five expressions.")
+@_option("--out", of=_path(), required=True, help="Folder of the scans.")
+@_option("--resolution", of=int, default=256, help="Of the painted textures, in pixels.")
+@_seed
+@_jobs
+def scan(subjects: int, out: Path, resolution: int, seed: int, jobs: int) -> None:
+    """Scan the book's open population: scans that are nobody's.
+
+    Writes .obj files with their photographs, as a 3D scanner does, and a table scans.csv that says
+    whom they show. A stopped run resumes. Two cores make some 25 scans a minute.
+    """
+    from facesynth.virtual_scanner.open_world import OpenWorld
+
+    n = OpenWorld(subjects, seed, resolution, jobs).write(out)
+    click.echo(f"{n} scans in {out}; next: facesynth dataset {out} --out DATASET")
 
 
-def _experiments(options: argparse.Namespace) -> int:
+@cli.command()
+@_dataset
+@_option("--model", of=click.Choice(MODELS), required=True, help="What is to be generated.")
+@_option("--out", of=_path(), required=True, help="Folder of models, for all that you train.")
+@_option("--runs", of=_path(), help="Folder of unfinished runs; by default in that of models.")
+@_option("--resolution", of=int, help="Of the images, in pixels; a power of two.")
+@_option("--channels", of=int, help="Of the widest feature maps: more is better and slower.")
+@_option("--images", of=int, help="Shown at each level, from 16 x 16 pixels up.")
+@_option("--held-out", of=int, help="Scans that are not learned from, to evaluate with.")
+def train(
+    dataset: Path,
+    model: Any,
+    out: Path,
+    runs: Path | None,
+    resolution: int | None,
+    channels: int | None,
+    images: int | None,
+    held_out: int | None,
+) -> None:
+    """Train a generator on a data set (Sections 7.1, 7.2, 8 and 9).
+
+    textures: of them alone, and a linear fit that says which geometry belongs to each;
+    geometries: of them alone; faces: both together; neutral: both, without expression.
+    By default, a model has the size of the book's, which takes a GPU minutes and a processor days.
+    A stopped run resumes.
+    """
+    from dataclasses import replace
+
+    from facesynth.dataset.dataset import load
+    from facesynth.face_gan import release
+
+    length = release.LENGTHS[model]
+    if images is not None:
+        length = replace(length, n_shown=images, n_last=None)
+    length = replace(
+        length, resolution=resolution or length.resolution, channels=channels or length.channels
+    )
+    release.train(model, load(dataset), out, runs=runs, length=length, n_test=held_out)
+    click.echo(f"written: {out / model}.safetensors and its card, {out / model}.json")
+
+
+@cli.command()
+@_option("--count", of=int, default=8, help="Of faces.")
+@_option("--out", of=_path(), required=True, help="Folder, made if need be.")
+@_option("--model", of=_path(), help="Folder of models; by default the package's own.")
+@_option("--expression", help="Of all faces, such as smile; by default, whatever comes.")
+@_option("--resolution", of=int, help="Of the textures: the model's, a half or a quarter of it.")
+@_option("--truncation", of=float, default=1.0, help="In (0, 1]: less is closer to the mean face.")
+@_seed
+def synthesize(
+    count: int,
+    out: Path,
+    model: Path | None,
+    expression: str | None,
+    resolution: int | None,
+    truncation: float,
+    seed: int,
+) -> None:
+    """Make new faces, to be opened in Blender or a browser.
+
+    Of each: a .glb with its texture inside, an .obj with its .mtl and -texture.png beside it, and a
+    picture, .png. A face is written as soon as it is made; the same command resumes.
+    """
+    from facesynth.face_gan import synthesis
+
+    names = synthesis.write(
+        out,
+        count,
+        seed,
+        expression=expression,
+        resolution=resolution,
+        truncation=truncation,
+        model=model,
+    )
+    click.echo(f"written: {len(names)} faces, {names[0]} to {names[-1]}, in {out}")
+
+
+@cli.group()
+def experiments() -> None:
+    """Run the book's long experiments (Section 6). Stopped runs resume."""
+
+
+@experiments.command("corrupted-data")
+@_option("--preset", of=click.Choice(list(presets.PRESETS)), default="standard", help="The size.")
+@_option("--seeds", of=int, default=3, help="GANs of each kind.")
+@_option("--runs", of=_path(), default=Path("build/experiments"), help="Folder of the runs.")
+@_option(
+    "--results", of=_path(), default=Path("data/results/corrupted_data.json"), help="The result."
+)
+@_option(
+    "--large/--no-large",
+    default=None,
+    help="Train the one large GAN, too; by default where PyTorch finds a GPU.",
+)
+@_jobs
+def corrupted_data(
+    preset: str, seeds: int, runs: Path, results: Path, large: bool | None, jobs: int
+) -> None:
+    """Learn shapes from damaged images, in several ways.
+
+    What the results hold is not run again: move them away to begin anew.
+    """
     import torch
 
     from facesynth.corrupted_data import experiments
 
-    size = presets.preset(options.preset)
-    large = torch.cuda.is_available() if options.large is None else options.large
-    experiments.run_all(size, options.runs, options.results, options.jobs, options.seeds, large)
-    print(f"written: {options.results}")
-    return 0
+    large = torch.cuda.is_available() if large is None else large
+    experiments.run_all(presets.preset(preset), runs, results, jobs, seeds, large)
+    click.echo(f"written: {results}")
 
 
-def _add_face_gans(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser(
-        "face-gans",
-        help="train and release the generators of faces (Sections 7.1 and 8)",
-        description="Train each model on the training set, measure it, and write its weights and "
-        "its card. Hours on a processor. A run that was stopped resumes.",
-    )
-    command.add_argument(
-        "--models",
-        nargs="*",
-        default=["textures", "geometries", "faces", "neutral"],
-        metavar="MODEL",
-    )
-    command.add_argument(
-        "--faces", type=Path, default=Path("data/faces"), help="folder of the training set"
-    )
-    command.add_argument(
-        "--runs", type=Path, default=Path("build/face_gans"), help="folder of the runs"
-    )
-    command.add_argument(
-        "--weights", type=Path, default=Path("data/weights"), help="folder of what is released"
-    )
-    command.add_argument(
-        "--compare",
-        action="store_true",
-        help="train small generators on all scans and on clean ones alone, too",
-    )
-    _add_jobs(command)
-    command.set_defaults(run=_face_gans)
+@experiments.command("damaged-scans")
+@_dataset
+@_option("--runs", of=_path(), default=Path("build/face_gans"), help="Folder of the runs.")
+@_option("--out", of=_path(), default=Path("data/weights"), help="Folder of the result.")
+@_jobs
+def damaged_scans(dataset: Path, runs: Path, out: Path, jobs: int) -> None:
+    """Learn textures from all scans and from clean ones alone, with masks and without."""
+    from facesynth.dataset.dataset import load
+    from facesynth.face_gan import release
 
-
-def _face_gans(options: argparse.Namespace) -> int:
-    from facesynth.dataset import training_set
-    from facesynth.face_gan import models as face_gan
-    from facesynth.face_gan import release as face_gan_release
-
-    for model in options.models:
-        face_gan.check_model(model)
-    faces = training_set.load(options.faces)
-    for model in options.models:
-        face_gan_release.train(model, faces, options.runs, options.weights)
-        print(f"written: {options.weights / model}.safetensors and its card")
-    if options.compare:
-        face_gan_release.compare(faces, options.runs, options.weights, n_jobs=options.jobs)
-        print(f"written: {options.weights / face_gan_release.COMPARISON}")
-    return 0
-
-
-def _add_synthesize(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser(
-        "synthesize",
-        help="make new faces, to be opened in Blender or a browser",
-        description="Make faces with the released generator: of each a .glb with its texture "
-        "inside, an .obj with its .mtl and -texture.png beside it, and a picture, .png.",
-    )
-    command.add_argument("--count", type=int, default=8, help="of faces (default: 8)")
-    command.add_argument("--seed", type=int, default=0, help="(default: 0)")
-    command.add_argument(
-        "--expression",
-        help="of all faces: neutral, smile, surprise, sadness or anger (default: whatever comes)",
-    )
-    command.add_argument(
-        "--resolution",
-        type=int,
-        help="of the textures, in pixels (default: the generator's; or half, or a quarter of it)",
-    )
-    command.add_argument(
-        "--truncation",
-        type=float,
-        default=1.0,
-        help="in (0, 1]: less is closer to the average face (default: 1)",
-    )
-    command.add_argument("--out", type=Path, required=True, help="folder, made if need be")
-    command.set_defaults(run=_synthesize)
-
-
-def _synthesize(options: argparse.Namespace) -> int:
-    from facesynth.face_gan import synthesis
-
-    names = synthesis.write(
-        options.out,
-        options.count,
-        options.seed,
-        expression=options.expression,
-        resolution=options.resolution,
-        truncation=options.truncation,
-    )
-    print(f"written: {len(names)} faces, {names[0]} to {names[-1]}, in {options.out}")
-    return 0
+    release.compare(load(dataset), runs, out, n_jobs=jobs)
+    click.echo(f"written: {out / release.COMPARISON}")

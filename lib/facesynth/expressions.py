@@ -5,7 +5,7 @@ their neutral ones, their mean, and the principal components of the remainder,
 
     g_exp = g_neutral + mu_diff + V_exp alpha_exp,
 
-for any neutral face, including generated ones. With `TrainingSet.neutral_geometry`, models learn
+for any neutral face, including generated ones. With `Dataset.neutral_geometry`, models learn
 neutral faces from textures of any expression.
 """
 
@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from facesynth.dataset import aligned_scan, training_set
-from facesynth.dataset.training_set import TrainingSet
+from facesynth.dataset import dataset, packing
+from facesynth.dataset.dataset import Dataset
 from facesynth.files.atomic import write_whole
 from facesynth.morphable_model import Floats, MorphableModel
 from facesynth.surface.mesh import MeshArrayError
@@ -165,18 +165,18 @@ def held_still(neutral: ArrayLike, expressive: ArrayLike) -> Floats:
     return moved.astype(np.asarray(expressive).dtype)
 
 
-def mean_differences(faces: TrainingSet) -> dict[str, NDArray[np.float32]]:
+def mean_differences(faces: Dataset) -> dict[str, NDArray[np.float32]]:
     """The mean difference of each expression from the neutral face: (m, 3) mm, by name.
 
-    Raises `ExpressionsError` if an expression has no scan, and `TrainingSetError` if a subject has
-    no neutral scan.
+    Raises `ExpressionsError` if an expression has no scan, and `DatasetError` if a subject has no
+    neutral scan.
     """
     resting, found = faces.neutral_geometry, {}
-    for k, name in enumerate(training_set.EXPRESSIONS):
+    for k, name in enumerate(faces.expression_names):
         shown = faces.expressions == k
         if not shown.any():
             raise ExpressionsError(
-                f"no scan shows expression {k}, {name}: the training set needs all expressions"
+                f"no scan shows expression {k}, {name}: the data set needs all expressions"
             )
         neutral = resting[shown]
         found[name] = (held_still(neutral, faces.geometry[shown]) - neutral).mean(axis=0)
@@ -192,18 +192,18 @@ def save(path: Path, differences: Mapping[str, Floats]) -> None:
 def load(path: Path) -> dict[str, NDArray[np.float32]]:
     """Read what `save` wrote. Raises `ExpressionsError` for a missing or damaged file."""
     try:
-        arrays = aligned_scan.read(path)
-        return {name: arrays[name].astype(np.float32) for name in training_set.EXPRESSIONS}
+        return {name: of.astype(np.float32) for name, of in packing.read(path).items()}
     except Exception as error:  # whatever a damaged file makes the reader stumble over
         raise ExpressionsError(
-            f"{path} is missing or damaged ({error!r}); `make faces` writes it again"
+            f"{path} is missing or damaged ({error!r}); `make faces` writes it, and training a "
+            "model of neutral faces, too"
         ) from error
 
 
 @functools.cache
 def released() -> dict[str, NDArray[np.float32]]:
     """The mean differences of the training set that comes with the package."""
-    return load(training_set.folder() / FILE)
+    return load(dataset.folder() / FILE)
 
 
 def measure_operator(template: Template | None = None) -> NDArray[np.float64]:

@@ -145,7 +145,16 @@ def test_results_of_another_experiment_are_kept(two_trials, tmp_path):
 def test_the_command_writes_what_the_chapter_reads(two_trials, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(presets.PRESETS, "smoke", SIZE)
     results = tmp_path / "corrupted_data.json"
-    arguments = ["experiments", "--preset", "smoke", "--jobs", "1", "--runs", str(tmp_path)]
+    arguments = [
+        "experiments",
+        "corrupted-data",
+        "--preset",
+        "smoke",
+        "--jobs",
+        "1",
+        "--runs",
+        str(tmp_path),
+    ]
     arguments += ["--results", str(results)]
     assert main([*arguments, "--no-large"]) == 0
     monkeypatch.setattr(experiments, "_kept", lambda suffix: results.with_suffix(f".{suffix}"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from facesynth.dataset import training_set
+from facesynth.dataset import dataset
 from facesynth.evaluation import annotation, identity
 from facesynth.evaluation.annotation import AGES, Annotator, Identities, IdentitiesError, age_group
 from facesynth.mapping.universal_mapping import UniversalMapping
@@ -99,7 +99,7 @@ def test_identities_come_back_as_they_were_written(clouds, tmp_path):
 
 def test_the_released_identities_are_those_of_the_released_scans():
     known = annotation.released()
-    scans = training_set.released(5)
+    scans = dataset.released(5)
     np.testing.assert_array_equal(known.subjects[: len(scans)], scans.subjects)
     np.testing.assert_array_equal(known.expressions[: len(scans)], scans.expressions)
     some = [0, 7, 24]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facesynth.dataset import training_set
+from facesynth.dataset import dataset
 from facesynth.evaluation import identity
 from facesynth.evaluation.identity import IdentityError
 from facesynth.mapping.universal_mapping import UniversalMapping
@@ -14,7 +14,7 @@ from facesynth.template import standard
 @pytest.fixture(scope="module")
 def scans():
     """Three people, neutral and with their mouths open."""
-    read = training_set.released(3)
+    read = dataset.released(3)
     return read.take(np.isin(read.expressions, [0, 2]))
 
 

@@ -24,7 +24,8 @@ def model():
     torch.manual_seed(0)
     config = configuration("faces", R, channels=12, n_shown=48)
     to = GeometryImages.fit(UniversalMapping(standard(), R), sample(6, 3, progress=False).geometry)
-    return ReleasedModel("faces", config.generator().eval().requires_grad_(False), config, to)
+    generator = config.generator().eval().requires_grad_(False)
+    return ReleasedModel("faces", generator, config, standard(), to, None, "")
 
 
 @pytest.fixture(scope="module")

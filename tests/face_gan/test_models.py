@@ -1,13 +1,11 @@
 """What the face GANs learn from."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 from facesynth import gan
-from facesynth.dataset.training_set import TrainingSet
+from facesynth.dataset.dataset import Dataset
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.mapping.universal_mapping import UniversalMapping
@@ -21,7 +19,13 @@ N, R = 4, 32
 def faces():
     drawn = sample(N, 2, resolution=64, progress=False)
     valid = np.random.default_rng(0).random((N, 64, 64)) < 0.97
-    return TrainingSet(np.arange(N), np.zeros(N, int), drawn.geometry, drawn.textures, valid)
+    return Dataset.of(drawn.geometry, drawn.textures, valid)
+
+
+def changed(faces, **arrays):
+    """The same scans with other arrays."""
+    names = ("geometry", "textures", "valid", "subjects", "expressions", "expression_names")
+    return Dataset.of(**{name: arrays.get(name, getattr(faces, name)) for name in names})
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +47,7 @@ def test_every_model_learns_from_its_images(model, faces, to, tmp_path):
 
 
 def test_mirrored_as_configured_a_face_is_the_face_in_a_mirror(faces, to):
-    mirrored = replace(
+    mirrored = changed(
         faces,
         geometry=faces.geometry[:, standard().mirror] * np.float32([-1, 1, 1]),
         textures=faces.textures[:, :, ::-1],
@@ -58,7 +62,12 @@ def test_mirrored_as_configured_a_face_is_the_face_in_a_mirror(faces, to):
 
 
 def test_neutral_faces_have_the_geometry_of_the_neutral_scan(faces, to):
-    scans = replace(faces, subjects=np.array([0, 0, 1, 1]), expressions=np.array([0, 1, 2, 0]))
+    scans = changed(
+        faces,
+        subjects=[0, 0, 1, 1],
+        expressions=[0, 1, 2, 0],
+        expression_names=("neutral", "smile", "anger"),
+    )
     data, own = (face_gan.training_images(model, scans, to) for model in ("neutral", "faces"))
     np.testing.assert_array_equal(data.pixels[..., :3], own.pixels[..., :3])
     np.testing.assert_array_equal(data.pixels[..., 3:], own.pixels[[0, 0, 3, 3]][..., 3:])
@@ -76,10 +85,10 @@ def test_masks_go_with_their_textures(faces, to):
 def test_what_no_scan_shows_is_not_masked(faces, to):
     valid = faces.valid.copy()
     valid[:, 10:20, 20:30] = False
-    data = face_gan.training_images("textures", replace(faces, valid=valid), to)
+    data = face_gan.training_images("textures", changed(faces, valid=valid), to)
     assert data.masks[:, 5:10, 10:15].all()
     valid[0, 10:20, 20:30] = True  # now one of four does
-    data = face_gan.training_images("textures", replace(faces, valid=valid), to)
+    data = face_gan.training_images("textures", changed(faces, valid=valid), to)
     assert data.masks[0, 5:10, 10:15].all()
     assert not data.masks[1:, 5:10, 10:15].any()
 
@@ -96,14 +105,14 @@ def test_subjects_are_held_out_with_all_their_scans():
     subjects = np.array([0, 0, 1, 1, 2, 2, 3, 3])
     n = np.arange(8)
     images = np.zeros((8, 4, 4, 3), np.uint8)
-    faces = TrainingSet(subjects, n, n[:, None, None] * np.ones((8, 2, 3)), images, images[..., 0])
+    faces = Dataset.of(n[:, None, None] * np.ones((8, 2, 3)), images, subjects=subjects)
     for n_test in (3, 4):
         training, test = face_gan.split(faces, n_test)
         assert test.subjects.tolist() == [0, 0, 1, 1]
         assert training.subjects.tolist() == [2, 2, 3, 3]
         assert training.geometry[:, 0, 0].tolist() == [4, 5, 6, 7]
-    longer = TrainingSet(*(np.concatenate([a, a]) for a in vars(faces).values()))
-    assert set(face_gan.split(replace(longer, subjects=np.arange(16)), 3)[1].subjects) == {0, 1, 2}
+    alone = changed(faces, subjects=n)
+    assert set(face_gan.split(alone, 3)[1].subjects) == {0, 1, 2}
 
 
 def test_clean_scans_have_the_least_damage_in_the_face():
@@ -112,6 +121,5 @@ def test_clean_scans_have_the_least_damage_in_the_face():
     for k in range(100):
         for place in (3 * k + np.arange(k // 20)) % 32:  # none to four pixels of the face
             valid[k, 4 + place // 8, place % 8] = False
-    nothing = np.zeros(100)
-    some = TrainingSet(nothing, nothing, nothing, nothing, valid)
+    some = Dataset.of(np.zeros((100, 2, 3)), np.zeros((100, 8, 8, 3), np.uint8), valid)
     assert np.flatnonzero(face_gan.clean(some, share=0.5)).tolist() == list(range(60))

@@ -1,5 +1,6 @@
 """Generators from the first scan to the card, as small as they can be."""
 
+import dataclasses
 import hashlib
 import json
 
@@ -10,12 +11,15 @@ from PIL import Image
 
 from facesynth import gan
 from facesynth.command import main
-from facesynth.dataset.training_set import TrainingSet
+from facesynth.dataset.dataset import Dataset
+from facesynth.dataset.sources import DatasetError
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan import release as face_gan_release
 from facesynth.face_gan import released_models
 from facesynth.face_gan.release import Length
+from facesynth.geometry_fitting import LeastSquaresFit
 from facesynth.population import sample
+from facesynth.template import standard
 
 N, N_TEST, R = 24, 12, 32
 SMALL = Length(R, 8, 24)
@@ -27,7 +31,7 @@ def faces():
     valid = np.ones((N, 2 * R, 2 * R), bool)
     for k in range(N):  # each hides another part of the face
         valid[k, 16 + k, 16 : 20 + k] = False
-    return TrainingSet(np.arange(N), np.zeros(N, int), drawn.geometry, drawn.textures, valid)
+    return Dataset.of(drawn.geometry, drawn.textures, valid)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,21 +49,26 @@ def sizes():
 def weights(faces, sizes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     for model in face_gan.CHANNELS:
-        face_gan_release.train(model, faces, folder / "runs", folder, progress=False)
+        face_gan_release.train(model, faces, folder, n_test=N_TEST, progress=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(released_models, "folder", lambda: folder)
         yield folder
 
 
 @pytest.mark.parametrize("model", face_gan.CHANNELS)
-def test_a_card_says_what_was_trained_on_what_and_how_good_it_is(model, weights):
+def test_a_card_says_what_was_trained_on_what_and_how_good_it_is(model, faces, weights):
     made, card = (
-        released_models.load(weights / f"{model}.safetensors"),
+        released_models.load(weights, model),
         face_gan_release.card(model),
     )
     assert (card["model"], card["data"]) == (
         model,
-        {"subjects": N - N_TEST, "scans": N - N_TEST, "held out": "subjects 0 to 11"},
+        {
+            "fingerprint": faces.fingerprint,
+            "subjects": N - N_TEST,
+            "scans": N - N_TEST,
+            "held out": [str(k) for k in range(N_TEST)],
+        },
     )
     assert gan.Config.from_json(json.dumps(card["configuration"])) == made.config
     assert card["images shown"] == card["images of the schedule"] == made.config.images
@@ -83,12 +92,14 @@ def test_what_was_logged_and_made_on_the_way_is_kept(weights):
 
 
 def test_a_finished_run_is_released_again_as_it_was(faces, weights, tmp_path):
-    again = face_gan_release.train("textures", faces, weights / "runs", tmp_path, progress=False)
+    again = face_gan_release.train(
+        "textures", faces, tmp_path, runs=weights / "runs", n_test=N_TEST, progress=False
+    )
     assert json.loads(json.dumps(again)) == face_gan_release.card("textures")
     for name in ("textures.csv", "textures.webp"):
         assert (tmp_path / name).read_bytes() == (weights / name).read_bytes()
     ours, theirs = (
-        released_models.load(folder / "textures.safetensors").generator.state_dict()
+        released_models.load(folder, "textures").generator.state_dict()
         for folder in (tmp_path, weights)
     )
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -121,6 +132,45 @@ def test_all_scans_and_clean_ones_are_compared_with_masks_and_without(faces, tmp
         assert (config.masks, config.seed) == (run["masks"], run["seed"])
 
 
-def test_a_model_that_is_none_is_named_before_anything_is_read(tmp_path, capsys):
-    assert main(["face-gans", "--models", "hair", "--faces", str(tmp_path / "none")]) == 1
-    assert "unknown model 'hair'" in capsys.readouterr().err
+def test_an_unknown_model_or_data_set_is_named(tmp_path, capsys):
+    command = ["train", str(tmp_path / "none"), "--out", str(tmp_path / "models"), "--model"]
+    assert main([*command, "hair"]) == 2
+    assert "'hair' is not one of 'textures'" in capsys.readouterr().err
+    assert main([*command, "textures"]) == 1
+    assert "holds no finished data set" in capsys.readouterr().err
+
+
+def test_textures_get_the_geometry_that_least_squares_finds(faces, weights):
+    made = released_models.load(weights, "textures")
+    training, _ = face_gan.split(faces, N_TEST)
+    found = made.fit.predict(training.textures)
+    k = made.fit.weights.shape[0]
+    rows = face_gan.shrunk(training.textures, 2 * R).reshape(len(training), -1) / np.float32(255)
+    exact = LeastSquaresFit(k, k).fit(rows, training.geometry.reshape(len(training), -1))
+    truth = exact.predict(rows).reshape(found.shape)
+    np.testing.assert_allclose(found, truth, atol=0.02)  # mm: bases are in half precision
+    assert made.makes_faces
+    geometries, textures = made.faces(gan.sample(made.generator, 2, seed=0))
+    assert geometries.shape == (2, *standard().vertices.shape)
+    assert textures.shape == (2, R, R, 3)
+
+
+def test_what_was_held_out_is_known_for_the_model_s_own_scans_only(faces, weights):
+    training, test = face_gan_release.held_out(weights, "faces", faces)
+    assert (len(training), len(test)) == (N - N_TEST, N_TEST)
+    assert not set(training.subjects) & set(test.subjects)
+    with pytest.raises(released_models.WeightsError, match="has learned from other scans than"):
+        face_gan_release.held_out(weights, "faces", faces.take(np.arange(N) > 0))
+    points = standard().vertices + [0, 0, 1e-3]
+    other = dataclasses.replace(faces, template=dataclasses.replace(standard(), vertices=points))
+    with pytest.raises(released_models.WeightsError, match="aligned with another template"):
+        face_gan_release.held_out(weights, "faces", other)
+    with pytest.raises(released_models.WeightsError, match="holds models of another template"):
+        face_gan_release.train("faces", other, weights, runs=weights / "other", progress=False)
+
+
+@pytest.mark.parametrize(("n", "held_out"), [(4, None), (8, 8), (8, 0), (8, 6)])
+def test_too_few_scans_are_named(n, held_out, faces, tmp_path):
+    with pytest.raises(DatasetError, match="get more scans"):
+        face_gan_release.train("faces", faces.take(np.arange(N) < n), tmp_path, n_test=held_out)
+    assert not list(tmp_path.iterdir())

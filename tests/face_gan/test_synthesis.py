@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import shutil
 import subprocess
 import sys
 
@@ -23,6 +24,7 @@ from facesynth.face_gan import models as face_gan
 from facesynth.face_gan import released_models, synthesis
 from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.face_gan.released_models import WeightsError
+from facesynth.face_gan.synthesis import Face
 from facesynth.files.atomic import WriteError
 from facesynth.gan.run_folder import CONFIG, GENERATOR
 from facesynth.mapping.universal_mapping import UniversalMapping
@@ -56,8 +58,8 @@ def weights(run, tmp_path_factory):
     geometry = sample(6, 3, progress=False).geometry
     to = GeometryImages.fit(UniversalMapping(standard(), R), geometry)
     path = tmp_path_factory.mktemp("weights") / "faces.safetensors"
-    released_models.save(path, "faces", run, to)
-    released_models.save(path.with_name("neutral.safetensors"), "neutral", run, to)
+    for model in ("faces", "neutral"):
+        released_models.save(path.parent, model, run, to)
     return path, to
 
 
@@ -78,7 +80,7 @@ def faces(released):
 
 def test_what_is_released_is_what_was_trained_in_half_precision(run, weights):
     path, to = weights
-    read = released_models.load(path)
+    read = released_models.load(path.parent, "faces")
     assert (read.model, read.config) == ("faces", run.config)
     for name, tensor in run.generator().state_dict().items():
         assert torch.equal(read.generator.state_dict()[name], tensor.half().float())
@@ -95,24 +97,29 @@ def test_its_digest_is_one_that_sha256sum_checks(weights):
 
 def test_an_altered_file_is_named(weights, tmp_path):
     path, _ = weights
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    (tmp_path / path.name).write_bytes(content)
-    (tmp_path / "SHA256SUMS").write_text((path.parent / "SHA256SUMS").read_text())
-    with pytest.raises(WeightsError, match=r"faces.safetensors is not the released file: its SHA"):
-        released_models.load(tmp_path / path.name)
+    for name in (path.name, "template.npz"):
+        shutil.copytree(path.parent, tmp_path / name)
+        content = bytearray(path.with_name(name).read_bytes())
+        content[-1] ^= 1
+        (tmp_path / name / name).write_bytes(content)
+        with pytest.raises(WeightsError, match=rf"{name} has been altered: its SHA-256 is not"):
+            released_models.load(tmp_path / name, "faces")
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(WeightsError, match=r"faces.safetensors is missing; get it again: by `git"):
-        released_models.load(tmp_path / "faces.safetensors")
+def test_a_missing_file_is_named(weights, tmp_path):
+    with pytest.raises(WeightsError, match=r"template.npz is missing; train it again; a model of"):
+        released_models.load(tmp_path, "faces")
+    shutil.copytree(weights[0].parent, tmp_path / "copy")
+    (tmp_path / "copy" / "faces.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"faces.safetensors is missing"):
+        released_models.load(tmp_path / "copy", "faces")
 
 
 def test_a_file_without_a_digest_is_not_trusted(weights, tmp_path):
-    path, _ = weights
-    (tmp_path / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(WeightsError, match="not the released file"):
-        released_models.load(tmp_path / path.name)
+    shutil.copytree(weights[0].parent, tmp_path / "copy")
+    (tmp_path / "copy" / "SHA256SUMS").unlink()
+    with pytest.raises(WeightsError, match="has been altered"):
+        released_models.load(tmp_path / "copy", "faces")
 
 
 def test_models_make_what_they_are_for(run, weights, tmp_path):
@@ -121,8 +128,9 @@ def test_models_make_what_they_are_for(run, weights, tmp_path):
     folder = gan.RunFolder(tmp_path / "run")
     gan.save_generator(config.generator(), config, folder.path / GENERATOR)
     (folder.path / CONFIG).write_text(config.to_json())
-    released_models.save(tmp_path / "textures.safetensors", "textures", folder, to)
-    textures, both = (released_models.load(p) for p in (tmp_path / "textures.safetensors", path))
+    released_models.save(tmp_path, "textures", folder, to)
+    textures = released_models.load(tmp_path, "textures")
+    both = released_models.load(path.parent, "faces")
     images = gan.sample(both.generator, 2, seed=0)
     assert both.geometry(images).shape == (2, *standard().vertices.shape)
     assert both.textures(images).shape == (2, R, R, 3)
@@ -134,7 +142,7 @@ def test_models_make_what_they_are_for(run, weights, tmp_path):
 
 
 def test_generated_geometry_is_blurred_and_evenly_placed(weights):
-    made = released_models.load(weights[0])
+    made = released_models.load(weights[0].parent, "faces")
     images = gan.sample(made.generator, 3, seed=0)
     rough, smooth = (made.geometry(images, blur) for blur in (0, 1.5))
     np.testing.assert_array_equal(rough, made.geometries.to_geometry(images[..., 3:]))
@@ -273,8 +281,8 @@ def test_a_glb_is_shown_by_a_browser(faces, tmp_path):
 
 
 @pytest.mark.parametrize("n", [0, -3])
-def test_a_count_that_is_none_is_named(n):
-    with pytest.raises(synthesis.CountError, match=f"{n} faces cannot be made"):
+def test_a_count_below_one_is_named(n):
+    with pytest.raises(synthesis.CountError, match=f"count must be at least 1, got {n}"):
         facesynth.synthesize(n)
 
 
@@ -285,7 +293,7 @@ def test_an_unknown_size_is_named(resolution):
 
 
 @pytest.mark.parametrize("truncation", [0.0, -1.0, 1.5, np.nan])
-def test_a_truncation_that_is_none_is_named(truncation):
+def test_a_truncation_outside_of_0_to_1_is_named(truncation):
     with pytest.raises(synthesis.SynthesisError, match="truncation must be in"):
         facesynth.synthesize(1, truncation=truncation)
 
@@ -316,9 +324,10 @@ def test_the_command_writes_faces(tmp_path, capsys):
     kinds = ("-texture.png", ".glb", ".mtl", ".obj", ".png")
     assert sorted(p.name for p in out.iterdir()) == [
         *(f"face-0-000{k}{kind}" for k in range(2) for kind in kinds),
-        "labels-0.csv",
+        "faces-0.csv",
+        "faces-0.json",
     ]
-    with (out / "labels-0.csv").open() as file:
+    with (out / "faces-0.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["face"] for row in rows] == ["face-0-0000", "face-0-0001"]
     made = facesynth.synthesize(2)
@@ -334,15 +343,15 @@ def test_the_command_writes_expressions_beside_each_other(tmp_path):
         assert main([*command, "--out", str(tmp_path)]) == 0
     assert len(list(tmp_path.glob("*.glb"))) == 2
     assert (tmp_path / "face-0-smile-0000.png").exists()
-    assert (tmp_path / "labels-0-anger.csv").exists()
+    assert (tmp_path / "faces-0-anger.csv").exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--count", "0"], "0 faces cannot be made"),
-        (["--count", "-1"], "-1 faces cannot be made"),
-        (["--resolution", "200"], "textures of 200 x 200"),
+        (["--count", "0"], "count must be at least 1, got 0"),
+        (["--count", "-1"], "count must be at least 1, got -1"),
+        (["--resolution", "200"], "unsupported texture size 200 x 200"),
         (["--truncation", "2"], "truncation must be in"),
     ],
 )
@@ -359,12 +368,49 @@ def test_the_command_names_a_folder_that_cannot_be_written(tmp_path, capsys):
 
 
 def test_the_command_names_altered_weights(weights, tmp_path, capsys, monkeypatch):
-    (tmp_path / "faces.safetensors").write_bytes(weights[0].read_bytes())
-    monkeypatch.setattr(released_models, "folder", lambda: tmp_path)
-    released_models.released.cache_clear()
-    assert main(["synthesize", "--count", "1", "--out", str(tmp_path / "faces")]) == 1
-    assert "is not the released file" in capsys.readouterr().err
+    models = shutil.copytree(weights[0].parent, tmp_path / "models")
+    (models / "faces.safetensors").write_bytes(b"")
+    command = ["synthesize", "--count", "1", "--out", str(tmp_path / "faces"), "--model"]
+    assert main([*command, str(models)]) == 1
+    assert "has been altered" in capsys.readouterr().err
+    assert main([*command, str(tmp_path)]) == 1
+    assert "none of the models faces, textures, neutral that" in capsys.readouterr().err
     assert not (tmp_path / "faces").exists()
+
+
+def test_a_stopped_command_leaves_whole_faces_and_resumes(tmp_path, monkeypatch, capsys):
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    command = ["synthesize", "--count", "10", "--resolution", "32", "--out"]
+    assert main([*command, str(whole)]) == 0
+    export, written = Face.export, []
+
+    def stop(face, path):
+        if len(written) == 3 * 5 + 2:  # in the sixth face, before its picture
+            raise KeyboardInterrupt
+        export(face, path)
+        written.append(path.name)
+
+    monkeypatch.setattr(Face, "export", stop)
+    assert main([*command, str(out)]) == 130
+    assert "the same command resumes" in capsys.readouterr().err
+    with (out / "faces-0.csv").open() as file:
+        assert [row["face"] for row in csv.DictReader(file)] == [f"face-0-000{k}" for k in range(5)]
+    with (out / "faces-0.csv").open("a") as file:
+        file.write("face-0-0005,ma")  # cut off, as by a failing disk
+    monkeypatch.setattr(
+        Face, "export", lambda face, path: (written.append(path), export(face, path))
+    )
+    written.clear()
+    assert main([*command, str(out)]) == 0
+    assert len(written) == 3 * 5  # of faces 5 to 9
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == {
+        p.name: p.read_bytes() for p in whole.iterdir()
+    }
+    written.clear()
+    assert main([*command, str(out)]) == 0
+    assert not written
+    assert main([*command, str(out), "--truncation", "0.5"]) == 1
+    assert "made with other settings: see faces-0.json" in capsys.readouterr().err
 
 
 def test_importing_the_package_does_not_import_pytorch():

@@ -247,7 +247,7 @@ CLAIMS = (
         paper="a suggestion",
         chapter="08_expressions",
         figure="fig-neutral",
-        code="facesynth.dataset.training_set:TrainingSet.neutral_geometry",
+        code="facesynth.dataset.dataset:Dataset.neutral_geometry",
         here="mean vertex error {neutral:.2f} mm; of the mean neutral face {mean neutral:.2f} mm",
         decide=_fewer(("neutral", "mean neutral")),
     ),

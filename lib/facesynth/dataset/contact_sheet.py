@@ -43,6 +43,7 @@ def write(dataset: Dataset | str | os.PathLike[str], *, n_jobs: int = -1) -> lis
     and `WriteError`.
     """
     shown = dataset if isinstance(dataset, Dataset) else load(dataset)
+    assert shown.folder is not None
     entries = [*shown.names, *shown.failed]
     size = COLUMNS * ROWS
     pages = [entries[k : k + size] for k in range(0, len(entries), size)]
@@ -67,6 +68,8 @@ def _page(dataset: Dataset, names: list[str], title: str) -> Image.Image:
     columns, rows = min(COLUMNS, len(names)), -(-len(names) // COLUMNS)
     size = GAP + columns * (WIDTH + GAP), 2 * GAP + LINE + rows * (HEIGHT + GAP)
     page = Image.new("RGB", size, PAPER)
+    shown = dataset.take(np.array([name in names for name in dataset.names], bool))
+    assert dataset.folder is not None
     heading = f"{dataset.folder.resolve().name}, {title}: {len(dataset)} scans"
     heading += f", {len(dataset.failed)} failed" if dataset.failed else ""
     ImageDraw.Draw(page).text((GAP, GAP / 2), heading, INK, _font())
@@ -74,16 +77,16 @@ def _page(dataset: Dataset, names: list[str], title: str) -> Image.Image:
         row, column = divmod(k, COLUMNS)
         at = GAP + column * (WIDTH + GAP), GAP + LINE + row * (HEIGHT + GAP)
         failed = dataset.failed.get(name)
-        page.paste(_scan(dataset, name) if failed is None else _failure(name, failed), at)
+        page.paste(_scan(shown, name) if failed is None else _failure(name, failed), at)
     return page
 
 
 def _scan(dataset: Dataset, name: str) -> Image.Image:
     """A scan's cell: texture and face, the name, and how much is valid."""
-    arrays = dataset.read(name)
-    texture, valid, template = arrays["texture"], arrays["valid"], dataset.template
+    k, template = dataset.names.index(name), dataset.template
+    texture, valid = dataset.textures[k], dataset.valid[k]
     face = render(
-        arrays["geometry"], template.faces, mapping(dataset.resolution, template).uv, texture,
+        dataset.geometry[k], template.faces, mapping(dataset.resolution, template).uv, texture,
         camera=CAMERA, size=PICTURE, background=(1, 1, 1),
     )  # fmt: skip
     cell = Image.new("RGB", (WIDTH, HEIGHT), PAPER)

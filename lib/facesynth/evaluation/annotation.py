@@ -20,17 +20,16 @@ from sklearn.base import BaseEstimator
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from facesynth.dataset import aligned_scan, training_set
-from facesynth.dataset.training_set import TrainingSet
+from facesynth.dataset import aligned_scan, dataset, packing
+from facesynth.dataset.dataset import Dataset
 from facesynth.evaluation import identity
 from facesynth.files.atomic import write_whole
-from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.template import standard
 
 FILE = "identities.npz"  # beside the scans that it is of
 AGES = ("under 30", "30 to 44", "45 and over")
 _YEARS = (30, 45)  # where the second and the third of AGES begin
 GROUPS = ("gender", "ancestry", "age")
+LABELS = np.dtype([("gender", "U6"), ("ancestry", "U9"), ("age", "f4")])
 
 
 class IdentitiesError(ValueError):
@@ -41,8 +40,8 @@ class IdentitiesError(ValueError):
 class Identities:
     """Descriptors of n scans, and who they are of."""
 
-    subjects: NDArray[np.intp]  # (n,) numbers in the population
-    expressions: NDArray[np.intp]  # (n,) numbers in `training_set.EXPRESSIONS`
+    subjects: NDArray[np.intp]  # (n,) numbers of the data set's subjects
+    expressions: NDArray[np.intp]  # (n,) numbers of the data set's expressions
     descriptors: NDArray[np.float32]  # (n, 128)
     labels: NDArray[np.void]  # (n,) fields gender, ancestry, age (years)
 
@@ -61,13 +60,21 @@ class Label(NamedTuple):
     confidence: float
 
 
-def measure(
-    faces: TrainingSet, labels: NDArray[np.void], *, n_jobs: int = -1, progress: bool = True
-) -> Identities:
-    """Describe scans. Labels (s,) are the population's, of its subjects 0 to s - 1."""
-    uv = UniversalMapping(standard(), faces.textures.shape[1]).uv
-    found = identity.describe(faces.geometry, faces.textures, uv, n_jobs=n_jobs, progress=progress)
-    return Identities(faces.subjects, faces.expressions, found, labels[faces.subjects])
+def measure(faces: Dataset, *, n_jobs: int = -1, progress: bool = True) -> Identities:
+    """Describe scans, which have labels: gender, ancestry, and age in years.
+
+    Raises `IdentitiesError` if they have not.
+    """
+    labels = np.empty(len(faces), LABELS)
+    for name in labels.dtype.names or ():
+        if name not in faces.labels:
+            raise IdentitiesError(f"the scans have no label {name!r}: add it to their table")
+        labels[name] = faces.labels[name]
+    uv = aligned_scan.mapping(faces.resolution, faces.template).uv
+    found = identity.describe(
+        faces.geometry, faces.textures, uv, faces.template, n_jobs=n_jobs, progress=progress
+    )
+    return Identities(faces.subjects, faces.expressions, found, labels)
 
 
 def save(path: Path, found: Identities) -> None:
@@ -80,7 +87,7 @@ def save(path: Path, found: Identities) -> None:
 def load(path: Path) -> Identities:
     """Read what `save` wrote. Raises `IdentitiesError` for a missing or damaged file."""
     try:
-        content = aligned_scan.read(path)
+        content = packing.read(path)
         arrays = {field.name: content[field.name] for field in fields(Identities)}
     except Exception as error:  # whatever a damaged file makes the reader stumble over
         raise IdentitiesError(
@@ -93,7 +100,7 @@ def load(path: Path) -> Identities:
 @functools.cache
 def released() -> Identities:
     """The descriptors of the training set that comes with the package."""
-    return load(training_set.folder() / FILE)
+    return load(dataset.folder() / FILE)
 
 
 def age_group(years: ArrayLike) -> NDArray[np.str_]:

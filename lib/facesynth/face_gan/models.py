@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesynth import gan
-from facesynth.dataset.training_set import TrainingSet
+from facesynth.dataset.dataset import Dataset
 from facesynth.face_gan.geometry_images import EACH, NEGATED, GeometryImages
 
 Model = Literal["textures", "geometries", "faces", "neutral"]
@@ -28,7 +28,7 @@ class UnknownModelError(ValueError):
     """No model has this name."""
 
 
-def training_images(model: Model, faces: TrainingSet, to: GeometryImages) -> gan.Images:
+def training_images(model: Model, faces: Dataset, to: GeometryImages) -> gan.Images:
     """Images that a model learns from, at the resolution of `to`.
 
     model  "textures" (n, R, R, 3), with the masks of what the scans show;
@@ -41,7 +41,7 @@ def training_images(model: Model, faces: TrainingSet, to: GeometryImages) -> gan
     taken as they are filled, eyes from their photographs and the rest from around.
 
     Raises `UnknownModelError`, `gan.ImageSizeError` where textures do not shrink to R x R,
-    `TrainingSetError` where a neutral scan is missing, `MeshArrayError` and `GeometryRangeError`.
+    `DatasetError` where a neutral scan is missing, `MeshArrayError` and `GeometryRangeError`.
     """
     check_model(model)
     if model == "geometries":
@@ -54,7 +54,7 @@ def training_images(model: Model, faces: TrainingSet, to: GeometryImages) -> gan
     return gan.Images(np.concatenate([textures / np.float32(127.5) - 1, geometries], axis=3), masks)
 
 
-def geometry_of(model: Model, faces: TrainingSet) -> NDArray[np.float32]:
+def geometry_of(model: Model, faces: Dataset) -> NDArray[np.float32]:
     """The geometries (n, m, 3) mm that a model learns: of the scans, or their neutral ones."""
     return faces.neutral_geometry if model == "neutral" else faces.geometry
 
@@ -126,7 +126,7 @@ def configuration(
     )
 
 
-def split(faces: TrainingSet, n_test: int) -> tuple[TrainingSet, TrainingSet]:
+def split(faces: Dataset, n_test: int) -> tuple[Dataset, Dataset]:
     """Scans to train on, and at least `n_test` that are held out with all scans of their subjects.
 
     The first subjects are held out: they stay the same however many more are scanned.
@@ -136,13 +136,13 @@ def split(faces: TrainingSet, n_test: int) -> tuple[TrainingSet, TrainingSet]:
     return faces.take(~held_out), faces.take(held_out)
 
 
-def clean(faces: TrainingSet, share: float = CLEAN) -> NDArray[np.bool_]:
+def clean(faces: Dataset, share: float = CLEAN) -> NDArray[np.bool_]:
     """Which scans (n,) have the least damage: the share that the paper kept."""
     damaged = damage(faces)
     return damaged <= np.quantile(damaged, share)
 
 
-def damage(faces: TrainingSet) -> NDArray[np.floating]:
+def damage(faces: Dataset) -> NDArray[np.floating]:
     """What part of the face each scan (n,) hides.
 
     The face is where nine scans of ten are valid; scalp and neck are not counted, which scanners
@@ -178,7 +178,7 @@ def _blocks(images: NDArray[np.generic], resolution: int) -> NDArray[np.generic]
     if side % resolution:
         raise gan.ImageSizeError(
             f"textures of {side} x {side} pixels do not shrink to {resolution} x {resolution}: "
-            f"build the training set with --resolution {resolution} or a multiple"
+            f"build the data set with --resolution {resolution} or a multiple"
         )
     k = side // resolution
     return images.reshape(n, resolution, k, resolution, k, *images.shape[3:])

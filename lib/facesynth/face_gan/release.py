@@ -1,10 +1,10 @@
-"""Training the generators that are released, from the first scan to the card.
+"""Training a generator of faces, from the first scan to the card.
 
-    facesynth face-gans             (or `make face-gans`)
+    facesynth train DATASET --model textures --out MODEL        (of the book: `make face-gans`)
 
-trains each model into a folder of its own, goes on where it was stopped, and writes to the folder
-of weights: the generator, its log, what it made on the way, and a card that says what it was made
-of, how, on what, and how good it is.
+trains a model, resumes where it was stopped, and writes into the folder of models: the generator,
+its log, what it made on the way, and a card that says what it was made of, how, on what, and how
+good it is.
 """
 
 import csv
@@ -24,19 +24,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from facesynth import gan
-from facesynth.dataset.training_set import TrainingSet
+from facesynth import expressions, gan
+from facesynth.dataset.aligned_scan import mapping
+from facesynth.dataset.dataset import Dataset, DatasetError
 from facesynth.evaluation.scores import as_scanned, scores
 from facesynth.evaluation.swd import sliced_wasserstein
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan import released_models
 from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.face_gan.models import Model
+from facesynth.face_gan.texture_fit import TextureFit
 from facesynth.files.atomic import write_bytes, write_text
-from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.template import standard
 
 N_TEST = 120  # scans held out
+FEWEST = 4  # scans to train on: two halves of two each are compared
 COMPONENTS = (200, None)  # of the morphable models compared with; None: all there are
 SHOWN = 4  # samples of each grid that are kept
 
@@ -76,47 +77,77 @@ SEEDS = 3  # trainings of each kind
 LAST = 8  # lines of the log, over which the discriminator's loss is averaged
 DRAWS = 8  # sets of generated images, over whose distances is averaged
 LIMITS = (
-    "Learned from drawn faces that a virtual scanner saw, not from people: see data/README.md and "
-    "the book's chapters 01 and 03. What scans do not show was learned as it was filled: scalps, "
-    "eyes, the slit between the lips. Not for deciding anything about anybody."
+    "Learned from the scans of this data set alone, and knows nobody else. What scans do not show "
+    "was learned as it was filled: scalps, eyes, the slit between the lips. Not for deciding "
+    "anything about anybody."
 )
 
 
 def train(
-    model: Model, faces: TrainingSet, runs: Path, folder: Path, *, progress: bool = True
+    model: Model,
+    faces: Dataset,
+    folder: Path,
+    *,
+    runs: Path | None = None,
+    length: Length | None = None,
+    n_test: int | None = None,
+    progress: bool = True,
 ) -> dict[str, Any]:
-    """Train a model as `LENGTHS` says, and release it into a folder; return its card.
+    """Train a model, and write it and its card into a folder of models; return the card.
 
-    faces  the whole training set; of which `N_TEST` scans are held out
-    runs   where the run's folder is, or goes on
+    faces   the whole data set
+    runs    where the run's folder is; by default in the folder of models
+    length  how large the model is, and for how long it is trained; by default as `LENGTHS` says,
+            which takes a GPU minutes and a processor days
+    n_test  scans that are held out, with all scans of their subjects: by default `N_TEST`, or a
+            fifth where there are few
 
-    Raises what `gan.train` does, and `WriteError`.
+    Raises `DatasetError` for a data set too small to hold out anybody, `WeightsError` for a folder
+    with models of another template, what `gan.train` does, and `WriteError`.
     """
-    length = LENGTHS[face_gan.check_model(model)]
-    training, _ = face_gan.split(faces, N_TEST)
-    mapping = UniversalMapping(standard(), length.resolution)
-    to = GeometryImages.fit(mapping, face_gan.geometry_of(model, training))
-    config = length.configuration(model)
+    length = LENGTHS[face_gan.check_model(model)] if length is None else length
+    n_test = min(N_TEST, len(faces) // 5) if n_test is None else n_test
+    if not 0 < n_test < len(faces):
+        raise DatasetError(f"cannot hold out {n_test} of {len(faces)} scans: get more scans")
+    training, test = face_gan.split(faces, n_test)
+    if len(training) < FEWEST:
+        raise DatasetError(
+            f"{len(training)} scans are left to train on when {len(test)} are held out; {FEWEST} "
+            "are the least: get more scans, or hold out fewer"
+        )
+    geometry = face_gan.geometry_of(model, training)
+    to = GeometryImages.fit(mapping(length.resolution, faces.template), geometry)
     data = face_gan.training_images(model, training, to)
-    run = gan.train(config, data, runs / model, progress=progress)
-    return release(model, run, training, to, folder)
+    config = length.configuration(model)
+    run = gan.train(config, data, (runs or folder / "runs") / model, progress=progress)
+    return release(model, run, faces, training, to, folder)
 
 
 def release(
-    model: Model, run: gan.RunFolder, training: TrainingSet, to: GeometryImages, folder: Path
+    model: Model,
+    run: gan.RunFolder,
+    faces: Dataset,
+    training: Dataset,
+    to: GeometryImages,
+    folder: Path,
 ) -> dict[str, Any]:
     """Write a finished run's generator, log, samples and card into a folder; return the card."""
-    released_models.save(folder / f"{model}.safetensors", model, run, to)
-    made = released_models.load(folder / f"{model}.safetensors")
+    fit = TextureFit.fit(training) if model == "textures" else None
+    released_models.save(folder, model, run, to, fit)
+    if model == "neutral":
+        expressions.save(folder / expressions.FILE, expressions.mean_differences(training))
+    made = released_models.load(folder, model)
     write_text(folder / f"{model}.csv", (run.path / "log.csv").read_text(encoding="utf-8"))
     write_bytes(folder / f"{model}.webp", _strip(run))
+    held_out = sorted({*faces.subjects.tolist()} - {*training.subjects.tolist()})
     card = {
         "model": model,
         "facesynth": importlib.metadata.version("facesynth"),
         "data": {
+            "fingerprint": faces.fingerprint,
             "subjects": len(np.unique(training.subjects)),
             "scans": len(training),
-            "held out": f"subjects 0 to {training.subjects.min() - 1}",
+            "held out": [faces.subject_names[subject] for subject in held_out],
         },
         "images shown": min(int(run.log()["images"][-1]), run.config.images),
         "images of the schedule": run.config.images,
@@ -133,34 +164,57 @@ def release(
     return card
 
 
+def held_out(folder: Path, model: Model, faces: Dataset) -> tuple[Dataset, Dataset]:
+    """The scans that a model has learned from, and those that it has not.
+
+    Raises `WeightsError` for a model of another template or other scans than these.
+    """
+    said = json.loads((folder / f"{model}.json").read_text(encoding="utf-8"))["data"]
+    if released_models.load(folder, model).template.digest != faces.template.digest:
+        raise released_models.WeightsError(
+            f"the model in {folder} has learned from scans aligned with another template than those"
+            f" in {faces.folder}; name the data set that it was trained on, or train one on this"
+        )
+    if said["fingerprint"] != faces.fingerprint:
+        raise released_models.WeightsError(
+            f"the model in {folder} has learned from other scans than those in {faces.folder}, so "
+            "that nothing says which of them it has not seen; name the data set that it was trained"
+            " on (perhaps its rejected.txt has changed), or train one on this"
+        )
+    unseen = np.array(faces.subject_names)[faces.subjects]
+    test = np.isin(unseen, said["held out"])
+    return faces.take(~test), faces.take(test)
+
+
 def score(
-    made: released_models.ReleasedModel, scans: TrainingSet, to: GeometryImages
+    made: released_models.ReleasedModel, scans: Dataset, to: GeometryImages
 ) -> dict[str, Any]:
     """Sliced Wasserstein distances of what a model makes to scans, part by part."""
     n = len(scans) // 2
+    components = tuple(k for k in COMPONENTS if k is None or k < len(scans))
     images = gan.sample(made.generator, n, seed=1)
     found: dict[str, Any] = {"n": n}
     if made.model != "geometries":
         data = face_gan.training_images("textures", scans, to)
         assert isinstance(data.pixels, np.ndarray)
-        found["textures"] = scores(data.pixels, made.textures(images), data.masks, COMPONENTS)
+        found["textures"] = scores(data.pixels, made.textures(images), data.masks, components)
     if made.model != "textures":
         assert made.geometries is not None
         real = made.geometries.to_images(face_gan.geometry_of(made.model, scans))
-        found["geometries"] = scores(real, images[..., -3:], None, COMPONENTS)
+        found["geometries"] = scores(real, images[..., -3:], None, components)
     return found
 
 
 def compare(
-    faces: TrainingSet, runs: Path, folder: Path, *, n_jobs: int = -1, length: Length = COMPARED
+    faces: Dataset, runs: Path, folder: Path, *, n_jobs: int = -1, length: Length = COMPARED
 ) -> dict[str, Any]:
     """Train generators of textures on all scans and on clean ones alone, with masks and without.
 
     All are measured by their distance to clean scans of subjects that were held out. Returns what
-    is written into `folder`. A run that was stopped goes on. Raises what `gan.train` does.
+    is written into `folder`. A run that was stopped resumes. Raises what `gan.train` does.
     """
     training, test = face_gan.split(faces, N_COMPARED)
-    to = GeometryImages.fit(UniversalMapping(standard(), length.resolution), training.geometry)
+    to = GeometryImages.fit(mapping(length.resolution, faces.template), training.geometry)
     images = {
         name: face_gan.training_images("textures", scans, to)
         for name, scans in (

@@ -1,12 +1,18 @@
-"""The generators that come with the package: what is in their files, and that it is unchanged.
+"""Generators in files: what is in a folder of models, and that it is unchanged.
+
+    NAME.safetensors      the generator and its configuration and, where it makes geometries, the
+                          mean face and the unit of its images
+    NAME.fit.safetensors  of a generator of textures: which geometry belongs to a texture
+    template.npz          whose triangles its faces have
+    SHA256SUMS            of these files
 
 Weights are kept in half precision, which halves their size and changes an image by less than a grey
-level. A file holds all that makes faces of them: the generator and its configuration, and, where it
-makes geometries, the mean face and the unit of its images.
+level. The package comes with such a folder, and `facesynth train` makes others.
 """
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,20 +23,22 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from facesynth import gan
+from facesynth.dataset.aligned_scan import mapping
 from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.face_gan.models import CHANNELS, N_TEXTURE, Model, check_model
+from facesynth.face_gan.texture_fit import TextureFit
 from facesynth.files.atomic import write_text
 from facesynth.gan.run_folder import load_tensors, save_tensors
-from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.template import standard
+from facesynth.template import Template
 
-FOLDER, SUMS = "weights", "SHA256SUMS"
+FOLDER, SUMS, TEMPLATE = "weights", "SHA256SUMS", "template.npz"
+SUFFIX, FIT = ".safetensors", ".fit.safetensors"
 GENERATOR = "generator."  # begins the names of its tensors
-BLUR = 1.5  # pixels: as few triangles of generated faces are turned over as of scans (chapter 06)
+BLUR = 1.5  # pixels: as few triangles of generated faces are flipped as of scans (chapter 06)
 
 
 class WeightsError(OSError):
-    """A file of weights is missing, or not the one that was released."""
+    """A model's file is missing, altered, or not of the kind that is needed."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +48,34 @@ class ReleasedModel:
     model       as in `face_gan.Model`
     generator   makes images (n, R, R, c), textures first
     config      what it was trained with
+    template    of the scans that it has learned from
     geometries  takes its last three channels to faces; None where there is no geometry
+    fit         takes its textures to geometries, if it makes textures alone
+    digest      SHA-256 of its file
     """
 
     model: Model
     generator: gan.Generator
     config: gan.Config
+    template: Template
     geometries: GeometryImages | None
+    fit: TextureFit | None
+    digest: str
+
+    @property
+    def makes_faces(self) -> bool:
+        """Whether textures and geometries come of it, together or one after the other."""
+        return self.model != "geometries" and not (self.geometries is None and self.fit is None)
+
+    @property
+    def uv(self) -> NDArray[np.float64]:
+        """(m, 2), where each vertex lies in the textures."""
+        return mapping(self.config.resolution, self.template).uv
+
+    def faces(self, images: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """The geometries (n, m, 3) mm and textures (n, R, R, 3) sRGB of generated images."""
+        textures = self.textures(images)
+        return self.geometry(images) if self.fit is None else self.fit.predict(textures), textures
 
     def textures(self, images: NDArray[np.floating]) -> NDArray[np.uint8]:
         """The textures (n, R, R, 3), sRGB, of generated images."""
@@ -66,29 +95,45 @@ def blurred(images: NDArray[np.floating], blur: float) -> NDArray[np.floating]:
     return np.asarray(gaussian_filter(images, (0, blur, blur, 0), mode="nearest"))
 
 
-def save(path: Path, model: Model, run: gan.RunFolder, to: GeometryImages) -> None:
-    """Write a finished run's generator in half precision, and note its digest beside it.
+def save(
+    folder: Path,
+    model: Model,
+    run: gan.RunFolder,
+    to: GeometryImages,
+    fit: TextureFit | None = None,
+) -> None:
+    """Write a finished run's generator into a folder of models.
 
-    Raises `gan.UnfinishedRunError`, `gan.DamagedFileError` and `WriteError`.
+    Raises `WeightsError` for a folder with models of another template, and
+    `gan.UnfinishedRunError`, `gan.DamagedFileError` and `WriteError`.
     """
     check_model(model)
+    template = to.mapping.template
+    if not (folder / TEMPLATE).exists():
+        template.save(folder / TEMPLATE)
+    elif Template.load(folder / TEMPLATE).digest != template.digest:
+        raise WeightsError(
+            f"{folder} holds models of another template than these scans'; choose another folder"
+        )
     tensors = {
         GENERATOR + name: tensor.half() for name, tensor in run.generator().state_dict().items()
     }
     if model != "textures":
         tensors |= {"mean": _tensor(to.mean), "unit": _tensor(to.unit)}
-    save_tensors(tensors, {"model": model, "config": run.config.to_json()}, path)
-    sums = _sums(path.parent) | {path.name: _digest(path)}
-    write_text(path.parent / SUMS, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
+    metadata = {"model": model, "config": run.config.to_json()}
+    save_tensors(tensors, metadata, folder / f"{model}{SUFFIX}")
+    if fit is not None:
+        fit.save(folder / f"{model}{FIT}")
+    written = [f"{model}{SUFFIX}", TEMPLATE, *([] if fit is None else [f"{model}{FIT}"])]
+    sums = _sums(folder) | {name: _digest(folder / name) for name in written}
+    write_text(folder / SUMS, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
 
 
-def load(path: Path) -> ReleasedModel:
-    """Read what `save` wrote. Raises `WeightsError` for a missing, altered or other file."""
-    if not path.exists():
-        raise WeightsError(f"{path} is missing; {_AGAIN}")
-    if _sums(path.parent).get(path.name) != _digest(path):
-        raise WeightsError(f"{path} is not the released file: its SHA-256 differs; {_AGAIN}")
-    tensors, metadata = load_tensors(path)
+def load(folder: Path, model: Model) -> ReleasedModel:
+    """Read what `save` wrote. Raises `WeightsError` for missing, altered or other files."""
+    name = check_model(model)
+    template = Template.load(_checked(folder, TEMPLATE))
+    tensors, metadata = load_tensors(_checked(folder, f"{name}{SUFFIX}"))
     config = gan.Config.from_json(metadata["config"])
     generator = config.generator()
     weights = {
@@ -97,13 +142,35 @@ def load(path: Path) -> ReleasedModel:
         if name.startswith(GENERATOR)
     }
     generator.load_state_dict(weights)
-    model = check_model(metadata["model"])
-    assert config.channels == CHANNELS[model]
-    to = None
-    if model != "textures":
-        mapping = UniversalMapping(standard(), config.resolution)
-        to = GeometryImages(mapping, tensors["mean"].numpy(), tensors["unit"].numpy())
-    return ReleasedModel(model, generator.eval().requires_grad_(False), config, to)
+    assert (metadata["model"], config.channels) == (name, CHANNELS[name])
+    to, fit = None, None
+    if name != "textures":
+        onto = mapping(config.resolution, template)
+        to = GeometryImages(onto, tensors["mean"].numpy(), tensors["unit"].numpy())
+    elif (folder / f"{name}{FIT}").exists():
+        fit = TextureFit.load(_checked(folder, f"{name}{FIT}"))
+    return ReleasedModel(
+        name,
+        generator.eval().requires_grad_(False),
+        config,
+        template,
+        to,
+        fit,
+        _sums(folder)[f"{name}{SUFFIX}"],
+    )
+
+
+def load_first(folder: Path, models: Sequence[Model]) -> ReleasedModel:
+    """The first of some models that is in a folder and makes faces. Raises `WeightsError`."""
+    there = [model for model in models if (folder / f"{model}{SUFFIX}").exists()]
+    for model in there:
+        made = load(folder, model)
+        if made.makes_faces:
+            return made
+    raise WeightsError(
+        f"{folder} holds none of the models {', '.join(models)} that make whole faces; train one: "
+        "facesynth train DATASET --model textures --out FOLDER"
+    )
 
 
 @functools.lru_cache(maxsize=3)
@@ -112,8 +179,7 @@ def released(model: Model) -> ReleasedModel:
 
     Raises `UnknownModelError`, and `WeightsError` where it is missing or altered.
     """
-    check_model(model)
-    return load(folder() / f"{model}.safetensors")
+    return load(folder(), model)
 
 
 def folder() -> Path:
@@ -122,7 +188,15 @@ def folder() -> Path:
         return path
 
 
-_AGAIN = "get it again: by `git checkout`, or by installing the package anew"
+def _checked(folder: Path, name: str) -> Path:
+    """The path of a file that is as it was written."""
+    path = folder / name
+    again = "train it again; a model of the package: `git checkout`, or install the package anew"
+    if not path.exists():
+        raise WeightsError(f"{path} is missing; {again}")
+    if _sums(folder).get(name) != _digest(path):
+        raise WeightsError(f"{path} has been altered: its SHA-256 is not that in {SUMS}; {again}")
+    return path
 
 
 def _digest(path: Path) -> str:

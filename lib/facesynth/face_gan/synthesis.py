@@ -1,4 +1,4 @@
-"""New faces: texture and geometry that belong together, from a released generator of both.
+"""New faces: texture and geometry that belong together.
 
 faces = facesynth.synthesize(8, seed=0)
 faces[0].export("face.glb")
@@ -8,27 +8,30 @@ smiling = facesynth.synthesize(8, seed=0, expression="smile")
 import csv
 import functools
 import io
+import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 import trimesh
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm.auto import tqdm
 
 from facesynth import expressions, gan
-from facesynth.dataset.training_set import EXPRESSIONS
+from facesynth.dataset import dataset
 from facesynth.evaluation import identity
 from facesynth.evaluation.annotation import GROUPS, Label, annotator
+from facesynth.face_gan import released_models
 from facesynth.face_gan.models import shrunk
-from facesynth.face_gan.released_models import ReleasedModel, released
+from facesynth.face_gan.released_models import ReleasedModel, load_first
 from facesynth.files.atomic import write_bytes, write_text
 from facesynth.rendering import Camera, render
 from facesynth.surface.mesh import vertex_normals
-from facesynth.template import standard
+from facesynth.template import Template, standard
 
 HALVINGS = 2  # textures come in the generator's size, half and a quarter of it
 BATCH = 8  # faces made at a time: more are not faster on a processor, and take memory
@@ -42,48 +45,55 @@ class SynthesisError(ValueError):
 
 
 class CountError(SynthesisError):
-    """A number of faces that is none."""
+    """The count of faces is not at least 1."""
 
 
 class UnknownSizeError(SynthesisError):
-    """A size that textures do not come in."""
+    """Unsupported texture size."""
 
 
 class UnknownExpressionError(SynthesisError):
-    """An expression that faces do not make."""
+    """Unknown expression."""
 
 
 class UnknownFormatError(SynthesisError):
-    """A kind of file that faces are not written to."""
+    """Unsupported file format."""
+
+
+class OtherFacesError(SynthesisError):
+    """The folder holds faces that were made with other settings."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face in the template's topology.
+    """A face in a template's topology.
 
     vertices  (m, 3) mm, y up, z towards the viewer
     texture   (R, R, 3) sRGB, over the universal mapping's uv
     uv        (m, 2) in [0, 1]; the texture's row 0 is at v = 1
+    template  by default the project's own
     """
 
     vertices: NDArray[np.float32]
     texture: NDArray[np.uint8]
     uv: NDArray[np.float64]
+    template: Template = field(default_factory=standard, repr=False)
 
     @property
     def faces(self) -> NDArray[np.int64]:
         """(f, 3) triangles, counter-clockwise from outside: the same for all faces."""
-        return standard().faces
+        return self.template.faces
 
     @functools.cached_property
     def labels(self) -> dict[str, Label]:
         """Gender, ancestry and age group of the nearest cluster of scans, and how sure that is.
 
         {"gender": ("female", 0.98), "ancestry": ..., "age": ...}, found when it is asked for, which
-        takes a quarter of a second. See `annotation` for what the labels mean, and chapter 09 for
-        how often they are right.
+        takes a quarter of a second. The scans are the book's open population. See `annotation` for
+        what the labels mean, and chapter 09 for how often they are right.
         """
-        found = identity.embed([identity.chip(self.vertices, self.texture, self.uv)])
+        chip = identity.chip(self.vertices, self.texture, self.uv, self.template)
+        found = identity.embed([chip])
         return annotator().predict(found)[0]
 
     def picture(self, size: int = 512) -> NDArray[np.uint8]:
@@ -156,47 +166,32 @@ def synthesize(
     expression: str | None = None,
     resolution: int | None = None,
     truncation: float = 1.0,
+    model: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> list[Face]:
-    """Make n new faces with a released generator of textures and geometries together.
+    """Make n new faces.
 
     seed        the same seed makes the same faces on one machine
-    expression  one of `training_set.EXPRESSIONS`, "smile" say: a generator of faces at rest makes
+    expression  "smile", say, or another one of the scans: a generator of faces at rest makes
                 them, and what the expression adds to scanned faces in the mean is added to theirs
                 (Section 9). The same seed makes the same people in each. By default, another
                 generator makes faces with whatever expression comes
     resolution  pixels along the side of the textures: as many as the generator makes, by default,
                 or half, or a quarter of them
     truncation  in (0, 1]: how far from the average face they may be; less is safer and more alike
+    model       a folder of models that `facesynth train` has made; by default the package's own.
+                A generator of textures and geometries together is preferred, and one of textures,
+                whose geometries follow by least squares (Section 7.2), comes next
     progress    whether to show a bar
 
     Raises `CountError`, `UnknownExpressionError`, `UnknownSizeError`, and `WeightsError` where the
-    generator is missing or altered; `SynthesisError` for a truncation that is none.
+    generator is missing or altered; `SynthesisError` for a truncation that is not in (0, 1].
     """
-    if n < 1:
-        raise CountError(f"{n} faces cannot be made: ask for 1 or more")
-    if not 0 < truncation <= 1:
-        raise SynthesisError(f"truncation must be in (0, 1], not {truncation}")
-    if expression is not None and expression not in EXPRESSIONS:
-        raise UnknownExpressionError(
-            f"unknown expression {expression!r}; there are {', '.join(EXPRESSIONS)}"
-        )
-    model = released("faces" if expression is None else "neutral")
-    added = 0 if expression is None else expressions.released()[expression]
-    sizes = [model.config.resolution >> k for k in range(HALVINGS + 1)]
-    resolution = sizes[0] if resolution is None else resolution
-    if resolution not in sizes:
-        raise UnknownSizeError(
-            f"textures of {resolution} x {resolution} pixels are not made; "
-            f"there are {', '.join(map(str, sizes))}"
-        )
-    latents = gan.latents(model.generator, n, seed)
-    bar = tqdm(total=n, unit=" faces", desc="synthesizing", disable=not progress)
-    made: list[Face] = []
-    with bar:
-        for some in latents.split(BATCH):
-            images = gan.generate(model.generator, some, truncation)
-            made += _faces(model, images, added, resolution)
+    plan = _Plan.of(n, seed, expression, resolution, truncation, model)
+    with tqdm(total=n, unit=" faces", desc="synthesizing", disable=not progress) as bar:
+        made: list[Face] = []
+        for some in plan.batches:
+            made += plan.make(some)
             bar.update(len(some))
     return made
 
@@ -209,53 +204,142 @@ def write(
     expression: str | None = None,
     resolution: int | None = None,
     truncation: float = 1.0,
+    model: str | os.PathLike[str] | None = None,
 ) -> list[str]:
     """Make faces as `synthesize` does, and write each as GLB, OBJ and picture; return their names.
 
-    `labels-{seed}.csv` lists their labels, with confidences, in the order of the faces; where an
-    expression is asked for, all names hold it. What is written is whole, and an error leaves what
-    was written before it. Raises what `synthesize` does, before anything is written, and
-    `WriteError`.
+    A face is written as soon as it is made, and then gets a line in `faces-{seed}.csv`: the same
+    call resumes after the last one. Where the package's own model is used, the lines hold the
+    faces' labels with confidences; where an expression is asked for, all names hold it. Raises what
+    `synthesize` does, before anything is written; `OtherFacesError` where the folder has faces of
+    this name that were made with other settings; and `WriteError`.
     """
-    made = synthesize(
-        n,
-        seed,
-        expression=expression,
-        resolution=resolution,
-        truncation=truncation,
-        progress=True,
-    )
+    plan = _Plan.of(n, seed, expression, resolution, truncation, model)
     kind = f"{seed}" if expression is None else f"{seed}-{expression}"
     names = [f"face-{kind}-{k:04d}" for k in range(n)]
-    for name, face in zip(tqdm(names, unit=" faces", desc="writing"), made, strict=True):
-        face.export(folder / f"{name}.glb")
-        face.export(folder / f"{name}.obj")
-        face.export(folder / f"{name}.png")
-    write_text(folder / f"labels-{kind}.csv", _table(names, made))
+    _settle(folder / f"faces-{kind}.json", plan.settings)
+    groups = GROUPS if model is None else ()
+    table = folder / f"faces-{kind}.csv"
+    columns = ["face", *(column for g in groups for column in (g, f"{g} confidence"))]
+    done = {row[0] for row in _whole_rows(table, columns)}
+    with tqdm(total=n, initial=len(done & {*names}), unit=" faces", desc="synthesizing") as bar:
+        for some in plan.batches:
+            missing = [k for k in some if names[k] not in done]
+            faces = dict(zip(some, plan.make(some), strict=True)) if missing else {}
+            for k in missing:
+                for suffix in (".glb", ".obj", ".png"):
+                    faces[k].export(folder / f"{names[k]}{suffix}")
+                told = [faces[k].labels[group] for group in groups]
+                values = [v for t in told for v in (t.name, f"{t.confidence:.3f}")]
+                with table.open("a", encoding="utf-8") as file:
+                    file.write(_csv([[names[k], *values]]))
+                bar.update()
     return names
 
 
-def _table(names: list[str], made: list[Face]) -> str:
-    """The labels of faces as comma-separated values."""
+@dataclass(frozen=True)
+class _Plan:
+    """What faces are to be made, checked."""
+
+    model: ReleasedModel
+    latents: torch.Tensor
+    added: NDArray[np.float32] | int
+    resolution: int
+    truncation: float
+    settings: dict[str, str | int | float | None]
+
+    @classmethod
+    def of(
+        cls,
+        n: int,
+        seed: int,
+        expression: str | None,
+        resolution: int | None,
+        truncation: float,
+        folder: str | os.PathLike[str] | None,
+    ) -> "_Plan":
+        if n < 1:
+            raise CountError(f"count must be at least 1, got {n}")
+        if not 0 < truncation <= 1:
+            raise SynthesisError(f"truncation must be in (0, 1], got {truncation}")
+        models = released_models.folder() if folder is None else Path(folder)
+        added: NDArray[np.float32] | int = 0
+        if expression is not None:
+            differences = expressions.load(
+                (dataset.folder() if folder is None else models) / expressions.FILE
+            )
+            if expression not in differences:
+                known = ", ".join(differences)
+                raise UnknownExpressionError(
+                    f"unknown expression {expression!r}; there are {known}"
+                )
+            added = differences[expression]
+        model = load_first(
+            models, ("faces", "textures", "neutral") if expression is None else ("neutral",)
+        )
+        sizes = [model.config.resolution >> k for k in range(HALVINGS + 1)]
+        if resolution not in (None, *sizes):
+            raise UnknownSizeError(
+                f"unsupported texture size {resolution} x {resolution}; "
+                f"there are {', '.join(map(str, sizes))}"
+            )
+        return cls(
+            model,
+            gan.latents(model.generator, n, seed),
+            added,
+            resolution or sizes[0],
+            truncation,
+            {
+                "model": model.model,
+                "weights": model.digest,
+                "expression": expression,
+                "resolution": resolution or sizes[0],
+                "truncation": truncation,
+            },
+        )
+
+    @property
+    def batches(self) -> list[range]:
+        """The numbers of the faces that are made at a time."""
+        n = len(self.latents)
+        return [range(k, min(k + BATCH, n)) for k in range(0, n, BATCH)]
+
+    def make(self, some: range) -> list[Face]:
+        """The faces of a batch."""
+        images = gan.generate(
+            self.model.generator, self.latents[some.start : some.stop], self.truncation
+        )
+        geometries, textures = self.model.faces(images)
+        shown = shrunk(textures, self.resolution)
+        uv, template = self.model.uv, self.model.template
+        return [
+            Face(v + self.added, texture, uv, template)
+            for v, texture in zip(geometries, shown, strict=True)
+        ]
+
+
+def _settle(path: Path, settings: dict[str, str | int | float | None]) -> None:
+    """Note what faces are made with, and refuse to mix them with others."""
+    text = json.dumps(settings, indent=1) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise OtherFacesError(
+            f"{path.parent} holds faces that were made with other settings: see {path.name}; choose"
+            " another folder or seed, or remove them"
+        )
+    write_text(path, text)
+
+
+def _whole_rows(table: Path, columns: list[str]) -> list[list[str]]:
+    """The lines of a table that are whole, and no others in it; a new one gets its header."""
+    rows: list[list[str]] = []
+    if table.exists():
+        with table.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.reader(file) if len(row) == len(columns)][1:]
+    write_text(table, _csv([columns, *rows]))
+    return rows
+
+
+def _csv(rows: Iterable[Iterable[str]]) -> str:
     content = io.StringIO()
-    table = csv.writer(content, lineterminator="\n")
-    table.writerow(["face", *(column for g in GROUPS for column in (g, f"{g} confidence"))])
-    for name, face in zip(names, made, strict=True):
-        told = [face.labels[group] for group in GROUPS]
-        table.writerow([name, *(v for t in told for v in (t.name, f"{t.confidence:.3f}"))])
+    csv.writer(content, lineterminator="\n").writerows(rows)
     return content.getvalue()
-
-
-def _faces(
-    model: ReleasedModel,
-    images: NDArray[np.float32],
-    added: NDArray[np.float32] | int,
-    resolution: int,
-) -> list[Face]:
-    assert model.geometries is not None
-    uv = model.geometries.mapping.uv
-    textures = shrunk(model.textures(images), resolution)
-    return [
-        Face(v + added, texture, uv)
-        for v, texture in zip(model.geometry(images), textures, strict=True)
-    ]

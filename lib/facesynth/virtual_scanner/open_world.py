@@ -1,29 +1,108 @@
 """The population before the virtual scanner: where scans come from that are nobody's.
 
-The one place that takes our own faces to what the rest of the package reads.
+The one place that takes our own faces to what the rest of the package reads: a source of scans for
+`dataset.building.build`, and a folder of scans as anybody's.
 """
 
+import csv
+import io
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import joblib
 import numpy as np
+from tqdm import tqdm
 
-from facesynth.population import EXPRESSIONS, paint
+from facesynth.dataset import aligned_scan
+from facesynth.dataset.sources import TABLE, DatasetError, Entry
+from facesynth.files.atomic import write_text
+from facesynth.population import EXPRESSIONS, paint, sample
 from facesynth.population.expression import sample_expressions
 from facesynth.population.identity import sample_faces
 from facesynth.scans import Scan
 from facesynth.virtual_scanner.scanner import scan
 
-SOURCES = ("population/*.py", "virtual_scanner/*.py")  # of the package: what the scans depend on
+CODE = ("population/*.py", "virtual_scanner/*.py")  # of the package: what the scans depend on
 
 
-def scans(seed: int, subject: int, resolution: int) -> Iterator[Scan]:
-    """One subject of a population before the scanner, in all expressions.
+@dataclass(frozen=True)
+class Subject:
+    """One subject, who makes all expressions before the scanner.
 
     resolution : of the texture that is photographed, in pixels along its side.
     """
-    identities, _ = sample_faces(1, seed, subject)
-    faces = sample_expressions(identities, seed, subject)[0][0].astype(np.float32)
-    for k, (face, expression) in enumerate(zip(faces, EXPRESSIONS, strict=True)):
-        texture, relief = paint(seed, subject, resolution, face)
-        name = f"subject {subject}, {expression}"
-        yield scan(face, texture, relief=relief, seed=[seed, subject, k], name=name)
+
+    entries: tuple[Entry, ...]
+    seed: int
+    number: int
+    resolution: int
+
+    def digest(self) -> str:
+        """Tells nothing: the source's settings say what a subject's scans depend on."""
+        return f"subject {self.number}"
+
+    def scans(self) -> Iterator[Scan]:
+        """The scans, in the order of `EXPRESSIONS`."""
+        identities, _ = sample_faces(1, self.seed, self.number)
+        faces = sample_expressions(identities, self.seed, self.number)[0][0].astype(np.float32)
+        for k, (face, entry) in enumerate(zip(faces, self.entries, strict=True)):
+            texture, relief = paint(self.seed, self.number, self.resolution, face)
+            seed = [self.seed, self.number, k]
+            yield scan(face, texture, relief=relief, seed=seed, name=entry.name)
+
+
+@dataclass(frozen=True)
+class OpenWorld:
+    """The first subjects of a population, each in all expressions."""
+
+    n_subjects: int
+    seed: int = 0
+    resolution: int = 256
+    n_jobs: int = -1
+
+    def parts(self) -> dict[str, Subject]:
+        """The subjects. Raises `DatasetError` if there are none."""
+        if self.n_subjects < 1:
+            raise DatasetError(f"the number of subjects must be at least 1, got {self.n_subjects}")
+        labels = sample(self.n_subjects, self.seed, n_jobs=self.n_jobs).labels
+        parts = {}
+        for number, row in enumerate(labels):
+            told = {key: str(row[key]) for key in labels.dtype.names or ()}
+            name = f"{number:04d}"
+            entries = tuple(Entry(f"{name}/{e}", name, e, told) for e in EXPRESSIONS)
+            parts[name] = Subject(entries, self.seed, number, self.resolution)
+        return parts
+
+    def settings(self) -> dict[str, Any]:
+        """What the scans depend on."""
+        return {"seed": self.seed, "painted": self.resolution, "world": aligned_scan.code(CODE)}
+
+    def write(self, folder: Path, *, progress: bool = True) -> int:
+        """Write the scans as OBJ files with their photographs, and the table of who they show.
+
+        What is there is not made again. Returns the number of scans. Raises `DatasetError` and
+        `ScanFileError`.
+        """
+        parts = self.parts()
+        entries = [entry for part in parts.values() for entry in part.entries]
+        jobs = (joblib.delayed(_write)(part, folder) for part in parts.values())
+        done = joblib.Parallel(self.n_jobs, return_as="generator_unordered")(jobs)
+        with tqdm(total=len(entries), unit=" scans", desc="scanning", disable=not progress) as bar:
+            for some in done:
+                bar.update(some)
+        content = io.StringIO()
+        table = csv.writer(content, lineterminator="\n")
+        table.writerow(["scan", "subject", "expression", *entries[0].labels])
+        table.writerows([e.name, e.subject, e.expression, *e.labels.values()] for e in entries)
+        write_text(folder / TABLE, content.getvalue())
+        return len(entries)
+
+
+def _write(part: Subject, folder: Path) -> int:
+    paths = [folder / f"{entry.name}.obj" for entry in part.entries]
+    if not all(path.exists() for path in paths):
+        for path, made in zip(paths, part.scans(), strict=True):
+            made.save(path)
+    return len(paths)

@@ -1,0 +1,179 @@
+"""A folder of scans, or another source, becomes a data set: Sections 5.1 to 5.3 and 6 of the paper.
+
+What `aligned_scan` does for some scans is done for all of them. What is finished is kept, so that
+the same call resumes a run that was stopped, and the files are the same byte for byte, whatever the
+number of workers and interruptions.
+
+Scans are spread over processes by joblib. A cluster takes them by one setting around the same call,
+`with joblib.parallel_config(backend="dask"):`, where all its machines see the same folders.
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+import joblib
+from tqdm import tqdm
+
+from facesynth.dataset import aligned_scan
+from facesynth.dataset.aligned_scan import Task
+from facesynth.dataset.dataset import (
+    COLUMNS,
+    FAILED,
+    SCANS,
+    SETTINGS,
+    TEMPLATE,
+    Dataset,
+    load,
+    scans_file,
+)
+from facesynth.dataset.packing import LOSSLESS
+from facesynth.dataset.sources import DatasetError, Entry, Folder, Source
+from facesynth.files.atomic import WriteError, write_text
+from facesynth.mapping.image_mapping import check_resolution
+from facesynth.template import Template, standard
+
+
+def build(
+    source: str | os.PathLike[str] | Source,
+    out: str | os.PathLike[str],
+    *,
+    template: Template | None = None,
+    resolution: int = 256,
+    quality: int = 95,
+    n_jobs: int = -1,
+    progress: bool = True,
+) -> Dataset:
+    """Make a data set of all scans of a source.
+
+    source      a folder of .obj, .ply and .glb files at any depth, with what `Scan.load` reads
+                beside them; or a `Source`, such as `Folder(path, unit="cm")`
+    out         the data set's folder, made if need be. What is finished in it is kept, and made
+                again only if it is damaged or the scan's files have changed
+    template    what is aligned with each scan, by default the project's own
+    resolution  pixels along the side of the canonical images
+    quality     of the textures as WebP images, 1 to 100; 100 loses nothing
+    n_jobs      worker processes, as in joblib (-1: one for each core)
+    progress    whether to show a bar
+
+    A scan that cannot be used does not end the run: `Dataset.failed` says why, and the next run
+    tries it again. Raises `DatasetError` when there are no scans, two have one name, or `out` was
+    made with other settings or is being written by another run; `MeshError` for an impossible
+    resolution; and `WriteError` for a full disk: what was finished before stays.
+    """
+    if not 1 <= quality <= LOSSLESS:
+        raise DatasetError(f"quality must be from 1 to {LOSSLESS}, got {quality}")
+    if isinstance(source, str | os.PathLike):
+        source = Folder(Path(source))
+    resolution, parts, to = check_resolution(resolution), source.parts(), Path(out).absolute()
+    face = standard() if template is None else template
+    tasks = {
+        name: Task(part, scans_file(to, name), to / TEMPLATE, resolution, quality)
+        for name, part in parts.items()
+    }
+    settings = {"resolution": resolution, "quality": quality, "template": face.digest}
+    with _locked(to):
+        _settle(to, settings | source.settings() | aligned_scan.made_by())
+        if not (to / TEMPLATE).exists():
+            face.save(to / TEMPLATE)
+        failed = _make_missing(tasks, n_jobs, progress)
+        made = {name: part.entries for name, part in parts.items() if name not in failed}
+        write_text(to / FAILED, _csv([("name", "reason"), *failed.items()]))
+        write_text(to / SCANS, _csv(_rows(made)))
+        for left in to.rglob(".*.part"):  # of runs that were killed
+            left.unlink(missing_ok=True)
+    return load(out)
+
+
+def _make_missing(tasks: dict[str, Task], n_jobs: int, progress: bool) -> dict[str, str]:
+    """Make what is not there; return the reasons of what failed, by name."""
+    done = joblib.Parallel(n_jobs)(joblib.delayed(aligned_scan.is_done)(t) for t in tasks.values())
+    missing = [name for name, is_done in zip(tasks, done, strict=True) if not is_done]
+    if not missing:
+        return {}
+    bar = tqdm(
+        total=len(tasks), initial=sum(done), unit="scan", desc="data set", disable=not progress
+    )
+    try:
+        with bar:
+            reasons = _Parallel(bar, n_jobs)(
+                joblib.delayed(aligned_scan.make)(tasks[name]) for name in missing
+            )
+    except BrokenExecutor as error:
+        raise DatasetError(
+            f"a worker process died, perhaps for lack of memory ({error}); run again with fewer "
+            "jobs: what was finished is kept"
+        ) from error
+    return {n: reason for n, reason in zip(missing, reasons, strict=True) if reason is not None}
+
+
+class _Parallel(joblib.Parallel):
+    """Shows its progress on a bar: Dask's backend has no generator of results to go through."""
+
+    def __init__(self, bar: "tqdm[Any]", n_jobs: int) -> None:
+        super().__init__(n_jobs, batch_size=1)
+        self._bar, self._shown = bar, 0
+
+    def print_progress(self) -> None:
+        """Show how many tasks are done; joblib calls it after each."""
+        self._bar.update(self.n_completed_tasks - self._shown)
+        self._shown = self.n_completed_tasks
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Keep other runs out of a folder, which is made if need be."""
+    lock = filelock.FileLock(out / ".lock", timeout=0)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except filelock.Timeout:
+        raise DatasetError(f"another run is writing to {out}; wait until it has ended") from None
+    except OSError as error:
+        raise WriteError(f"cannot write to {out}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _settle(out: Path, settings: dict[str, Any]) -> None:
+    """Write the settings into a new data set; in an old one, refuse others than its own."""
+    path = out / SETTINGS
+    if not path.exists():
+        write_text(path, json.dumps(settings, indent=1) + "\n")
+        return
+    try:
+        found = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DatasetError(f"{path} is damaged ({error}); choose another folder") from error
+    if differ := [key for key in settings if found.get(key) != settings[key]]:
+        had, asked = (", ".join(f"{k} {d.get(k)!r}" for k in differ) for d in (found, settings))
+        raise DatasetError(
+            f"{out} was made with {had}, and now it would be {asked} (code and template: "
+            "digests); choose another folder, or what it was made with"
+        )
+
+
+def _rows(made: Mapping[str, Sequence[Entry]]) -> list[tuple[str, ...]]:
+    """The table of scans, with its header."""
+    entries = [(file, entry) for file, some in made.items() for entry in some]
+    labels = list(dict.fromkeys(label for _, entry in entries for label in entry.labels))
+    rows = [
+        (e.name, file, e.subject, e.expression, *(e.labels.get(label, "") for label in labels))
+        for file, e in entries
+    ]
+    return [(*COLUMNS, *labels), *rows]
+
+
+def _csv(rows: Iterable[Iterable[str]]) -> str:
+    content = io.StringIO()
+    csv.writer(content, lineterminator="\n").writerows(rows)
+    return content.getvalue()

@@ -1,0 +1,91 @@
+"""Anybody's scans and template, the whole way: by the commands of a wheel, outside of the project."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import trimesh
+from another_face import write
+
+from _pipeline.chapters import ROOT
+from facesynth.template import Template
+
+R = 32
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Runs `facesynth` as it is installed from a wheel of the project's files."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source, site = folder / "source", folder / "site"
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    files = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    for name in filter(None, files.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(("book/", "tests/", "benchmarks/")):
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, source / name)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    alone = ["--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "wheel", *alone, "--wheel-dir", folder, source], check=True)
+    (wheel,) = folder.glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True)
+    shutil.rmtree(source)
+
+    def facesynth(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "facesynth", *map(str, arguments)],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(site)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    code = "import facesynth; print(facesynth.__file__)"
+    where = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert where.stdout.startswith(str(site))
+    return facesynth
+
+
+def test_from_scans_to_the_report(run, tmp_path):
+    scans, data, models = tmp_path / "scans", tmp_path / "data", tmp_path / "models"
+    run("scan", "--subjects", 3, "--resolution", 64, "--out", scans, "--seed", 2)
+    (scans / "0002" / "anger.obj").write_text("f 1 2 3\n")  # one that cannot be read
+    template = write(tmp_path)
+    told = run("dataset", scans, "--out", data, "--template", template, "--resolution", 64)
+    assert "14 scans in" in told
+    assert "1 failed" in told
+
+    size = ["--resolution", R, "--channels", 16, "--images", 400, "--held-out", 4]
+    run("train", data, "--model", "textures", "--out", models, *size)
+    card = json.loads((models / "textures.json").read_text())
+    assert card["data"]["held out"] == ["0000"]
+    assert card["data"]["scans"] == 9
+
+    run("synthesize", "--model", models, "--count", 3, "--out", tmp_path / "faces")
+    face = Template.load(template)
+    made = [trimesh.load(path, process=False) for path in (tmp_path / "faces").glob("*.obj")]
+    assert len(made) == 3
+    for mesh in made:
+        np.testing.assert_array_equal(np.unique(mesh.faces), np.arange(len(mesh.vertices)))
+        assert len(mesh.faces) == len(face.faces)
+        across = np.ptp(mesh.vertices[:, 0])
+        assert 0.8 < across / np.ptp(face.vertices[:, 0]) < 1.2
+
+    run("evaluate", data, models, "--out", tmp_path / "report", "--count", 12)
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert found
+    assert "Table 1" in page
