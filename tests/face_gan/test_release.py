@@ -145,7 +145,7 @@ def test_textures_get_the_geometry_that_least_squares_finds(faces, weights):
     training, _ = face_gan.split(faces, N_TEST)
     found = made.fit.predict(training.textures)
     k = made.fit.weights.shape[0]
-    rows = face_gan.shrunk(training.textures, 2 * R).reshape(len(training), -1) / np.float32(255)
+    rows = face_gan.shrunk(training.textures, R).reshape(len(training), -1) / np.float32(255)
     exact = LeastSquaresFit(k, k).fit(rows, training.geometry.reshape(len(training), -1))
     truth = exact.predict(rows).reshape(found.shape)
     np.testing.assert_allclose(found, truth, atol=0.02)  # mm: bases are in half precision

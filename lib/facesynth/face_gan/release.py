@@ -27,13 +27,14 @@ from tqdm import tqdm
 from facesynth import expressions, gan
 from facesynth.dataset.aligned_scan import mapping
 from facesynth.dataset.dataset import Dataset, DatasetError
+from facesynth.evaluation import report
 from facesynth.evaluation.scores import as_scanned, scores
 from facesynth.evaluation.swd import sliced_wasserstein
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan import released_models
 from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.face_gan.models import Model
-from facesynth.face_gan.texture_fit import TextureFit
+from facesynth.face_gan.texture_fit import SIDE, TextureFit
 from facesynth.files.atomic import write_bytes, write_text
 
 N_TEST = 120  # scans held out
@@ -132,7 +133,8 @@ def release(
     folder: Path,
 ) -> dict[str, Any]:
     """Write a finished run's generator, log, samples and card into a folder; return the card."""
-    fit = TextureFit.fit(training) if model == "textures" else None
+    side = min(SIDE, run.config.resolution)
+    fit = TextureFit.fit(training, side) if model == "textures" else None
     released_models.save(folder, model, run, to, fit)
     if model == "neutral":
         expressions.save(folder / expressions.FILE, expressions.mean_differences(training))
@@ -184,6 +186,36 @@ def held_out(folder: Path, model: Model, faces: Dataset) -> tuple[Dataset, Datas
     unseen = np.array(faces.subject_names)[faces.subjects]
     test = np.isin(unseen, said["held out"])
     return faces.take(~test), faces.take(test)
+
+
+def evaluate(
+    folder: Path,
+    faces: Dataset,
+    n: int,
+    seed: int = 0,
+    *,
+    n_jobs: int = -1,
+    progress: bool = True,
+) -> report.Report:
+    """Compare n faces of a folder's model with the scans of its data set: see `report.measure`.
+
+    Raises what `held_out` does, `WeightsError` where there is no model of whole faces, and
+    `EvaluationError`.
+    """
+    made = released_models.load_first(folder, ("faces", "textures"))
+    training, test = held_out(folder, made.model, faces)
+    geometry, textures = made.faces(gan.sample(made.generator, n, seed))
+    to = GeometryImages.fit(mapping(made.config.resolution, faces.template), training.geometry)
+    return report.measure(
+        faces.template,
+        training,
+        test,
+        report.Faces(geometry, textures),
+        to.to_images,
+        seed=seed,
+        n_jobs=n_jobs,
+        progress=progress,
+    )
 
 
 def score(

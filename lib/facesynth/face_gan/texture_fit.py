@@ -37,11 +37,11 @@ class TextureFit:
     basis_g: NDArray[np.float32]
 
     @classmethod
-    def fit(cls, faces: Dataset) -> "TextureFit":
-        """Learn from scans. Raises what `LeastSquaresFit.fit` does."""
+    def fit(cls, faces: Dataset, side: int = SIDE) -> "TextureFit":
+        """Learn from scans' textures of side x side pixels. Raises what `LeastSquaresFit` does."""
         k = max(1, min(COMPONENTS, len(faces) // SCANS_A_COMPONENT))
         found = LeastSquaresFit(k, k).fit(
-            _rows(faces.textures), faces.geometry.reshape(len(faces), -1)
+            _rows(faces.textures, side), faces.geometry.reshape(len(faces), -1)
         )
         t, g = found.texture_model_, found.geometry_model_
         return cls(t.mean_, t.components_, found.coef_, g.mean_, g.components_)
@@ -70,7 +70,6 @@ class TextureFit:
         return cls(**{name: of.float().numpy() for name, of in load_tensors(path)[0].items()})
 
 
-def _rows(textures: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.float32]:
-    side = min(side, textures.shape[1])
+def _rows(textures: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
     rows = shrunk(textures, side).reshape(len(textures), -1)
     return (rows / np.float32(255)).astype(np.float32)
