@@ -12,11 +12,11 @@ from scipy.stats import norm, wasserstein_distance
 from facesynth.evaluation import swd as evaluation
 from facesynth.evaluation.swd import (
     distance,
+    distinguishable,
     expand,
     laplacian_pyramid,
     neighbourhoods,
     reduce,
-    told_apart,
 )
 from facesynth.evaluation.swd import sliced_wasserstein as swd
 
@@ -425,16 +425,16 @@ def test_flat_channels_are_named():
 def test_a_classifier_tells_nothing_from_nothing_and_far_from_near():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 200, 3))
-    assert told_apart(a, b) == pytest.approx(0.5, abs=0.1)
-    assert told_apart(a, b + 8) == 1.0
-    assert told_apart(a, b, seed=1) == told_apart(a, b, seed=1)
+    assert distinguishable(a, b) == pytest.approx(0.5, abs=0.1)
+    assert distinguishable(a, b + 8) == 1.0
+    assert distinguishable(a, b, seed=1) == distinguishable(a, b, seed=1)
 
 
 def test_a_classifier_comes_near_to_what_theory_allows():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 2000, 1)) + [[[0.0]], [[1.5]]]
     best = norm.cdf(1.5 / np.sqrt(2))  # of Gaussians, by the threshold between them
-    assert best - 0.08 < told_apart(a, b) < best + 0.02
+    assert best - 0.08 < distinguishable(a, b) < best + 0.02
 
 
 @pytest.mark.parametrize(
@@ -447,7 +447,7 @@ def test_a_classifier_comes_near_to_what_theory_allows():
 )
 def test_a_classifier_needs_samples_of_one_kind(shapes, error):
     with pytest.raises(error, match="set"):
-        told_apart(*map(np.ones, shapes))
+        distinguishable(*map(np.ones, shapes))
 
 
 def test_clouds_must_be_alike_and_hold_points():

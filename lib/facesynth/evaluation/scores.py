@@ -1,25 +1,132 @@
-"""How far generated images of faces are from scanned ones, beside principal components and scans.
+"""The numbers of Section 10, with 95 % intervals: Tables 1 to 3, medians and shares.
 
-Scans show no face whole: what they do not show is filled from around, which smooths it, and no
-generator makes such patches. So every image that is compared, generated or not, is given the mask
-of a scan and filled in the same way: what is measured is what scans show.
+Generated images are compared with scans, beside principal components and other scans. No scan shows
+a whole face: its invalid pixels are filled from their surroundings, which smooths them, and no
+generator produces such patches. So every image that is compared, generated or not, is given the
+mask of a scan and filled in the same way: only what scans show is measured.
 """
 
 import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from facesynth.dataset.canonical import fill
-from facesynth.evaluation.swd import sliced_wasserstein
-from facesynth.morphable_model import ComponentsError, MorphableModel
+from facesynth.evaluation.swd import distance, sliced_wasserstein
+from facesynth.morphable_model import ComponentsError, Floats, MorphableModel
 
 Scores = dict[str, dict[int, float]]
 Images = NDArray[np.uint8] | NDArray[np.floating]
 
+DRAWS = 10  # of faces and directions, for a distance of identities
+RESAMPLES = 1000  # of a median's bootstrap
+
+
+@dataclass(frozen=True)
+class Number:
+    """A measured number.
+
+    value  in its unit
+    error  half of its 95 % interval; None where there is too little data for one
+    n      faces that it was measured on, in each set that is compared
+    unit   "x 1000" of distances, "share", or "" for pure numbers
+    """
+
+    value: float
+    error: float | None
+    n: int
+    unit: str = ""
+
+    def __format__(self, spec: str) -> str:
+        """Write the number, with its error if there is one: 3.28 ± 0.14."""
+        number = format(self.value, spec)
+        return number if self.error is None else f"{number} ± {format(self.error, spec)}"
+
+
+def by_level(
+    sets: Mapping[str, Images], n: int, repeats: int, seed: int = 0
+) -> dict[str, dict[str, Number]]:
+    """Tables 1 and 2: sliced Wasserstein distances x 1000 to real images, by row and level.
+
+    sets     images (k, R, R, c) by row, of which `real` is the scans'
+    n        images in each set that is compared: half of the scans at most
+    repeats  two or more, each with other halves of the scans, other images and other patches: the
+             interval is of their mean
+
+    Each row is compared with one half of the scans, and `real` is the other half. Returns
+    {row: {"R": distance, ..., "16": distance, "mean": distance}}. Raises `EvaluationError`.
+    """
+    values: dict[str, list[list[float]]] = {name: [] for name in sets}
+    for repeat in range(repeats):
+        rng = np.random.default_rng([seed, repeat])
+        half, other = rng.permutation(len(sets["real"]))[: 2 * n].reshape(2, -1)
+        for name, images in sets.items():
+            rows = other if name == "real" else rng.permutation(len(images))[:n]
+            row = sliced_wasserstein(sets["real"][half], images[rows], repeat)
+            values[name].append(list(row.values()))
+    levels = [*map(str, row), "mean"]
+    found = {}
+    for name, each in values.items():
+        all_levels = np.column_stack([each, np.mean(each, axis=1)])  # (repeats, levels)
+        error = stats.t.ppf(0.975, repeats - 1) * all_levels.std(axis=0, ddof=1) / np.sqrt(repeats)
+        columns = zip(levels, all_levels.mean(axis=0), error, strict=True)
+        found[name] = {level: Number(float(m), float(e), n, "x 1000") for level, m, e in columns}
+    return found
+
+
+def identity_distance(a: Floats, b: Floats, n: int, seed: int = 0) -> Number:
+    """Table 3: sliced Wasserstein distance x 1000 of descriptors (k, 128) from others (l, 128).
+
+    The mean over draws of n from each, or of as many as there are; the error is that of one draw.
+    The distance depends on n: compare only numbers of the same n. Raises `EvaluationError`.
+    """
+    least, values = min(len(a), len(b), n), []
+    for draw in range(DRAWS):
+        rng = np.random.default_rng([seed, draw])
+        first, second = (rng.permutation(len(x))[:least] for x in (a, b))
+        values.append(1000 * distance(a[first], b[second], rng))
+    error = float(1.96 * np.std(values, ddof=1))
+    return Number(float(np.mean(values)), error, least, "x 1000")
+
+
+def median(values: Floats, subjects: NDArray[np.integer] | None = None, seed: int = 0) -> Number:
+    """The median of values (n,); the bootstrap draws subjects (n,), or values where none are given.
+
+    Raises ValueError where there are no values.
+    """
+    each = np.arange(len(values)) if subjects is None else subjects
+    names, which = np.unique(each, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    drawn = [
+        np.median(np.repeat(values, np.bincount(chosen, minlength=len(names))[which]))
+        for chosen in rng.integers(len(names), size=(RESAMPLES, len(names)))
+    ]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    error = float(high - low) / 2 if len(names) > 1 else None
+    return Number(float(np.median(values)), error, len(values))
+
+
+def share(which: NDArray[np.bool_], subjects: NDArray[np.integer] | None = None) -> Number:
+    """The share of faces (n,) for which something is true, by Wilson's interval.
+
+    Scans of one subject are not independent: where subjects (n,) are given, each counts once, and
+    the interval is normal. Raises ValueError where there are no faces.
+    """
+    n = len(which)
+    if subjects is None:
+        interval = stats.binomtest(int(np.sum(which)), n).proportion_ci(0.95, method="wilson")
+        error = float(float(interval.high) - float(interval.low)) / 2
+        return Number(float(np.mean(which)), error, n, "share")
+    each = [np.mean(which[subjects == s]) for s in np.unique(subjects)]
+    spread = float(1.96 * np.std(each, ddof=1) / np.sqrt(len(each))) if len(each) > 1 else None
+    return Number(float(np.mean(each)), spread, n, "share")
+
 
 def as_scanned(images: Images, masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Fill textures (n, R, R, 3) where masks (n, R, R) hide them, as `canonical_texture` does."""
+    """Fill textures (n, R, R, 3) outside masks (n, R, R), as `canonical_texture` fills scans."""
     filled = np.empty(images.shape, np.uint8)
     for row, image, mask in zip(filled, images, masks, strict=True):
         row[...] = np.rint(np.clip(fill(image.astype(np.float32), mask), 0, 255))
@@ -38,11 +145,11 @@ def scores(
     real        (2 n, R, R, c) of scans
     generated   (n, R, R, c) or more
     masks       (2 n, R, R) of the scans, where there are some: see `as_scanned`
-    components  k of each row of principal components, fitted to all scans; None: all there are
-    seed        of the halves, of the faces that the components are drawn with, and of the distance
+    components  k of each row of principal components, fitted to all scans; None for all components
+    seed        of the halves, of the faces drawn from the components, and of the distance
 
-    Rows are `generated`, `pca 200` and so on, and `real`: the other half. All compare n images
-    with the same n scans: the distance depends on the number.
+    Rows are `generated`, `pca 200` and so on, and `real`, which is the other half. All compare n
+    images with the same n scans: the distance depends on n.
 
     Raises `EvaluationError` and `ComponentsError`.
     """
@@ -81,10 +188,10 @@ def mean(row: dict[int, float]) -> float:
 def nearest(
     images: Images, others: Images, side: int = 32
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Which of others (k, R, R, c) is most similar to each image (n, R, R, c), and how far it is.
+    """The nearest of others (k, R, R, c) to each image (n, R, R, c): indices and distances (n,).
 
-    The root mean square difference of the pixels, after both are shrunk to side x side by means,
-    in the images' unit. Returns indices and distances (n,).
+    Distances are root mean square differences of pixels, in the images' unit, after both are
+    averaged to side x side pixels.
     """
     a, b = (small_rows(x, side) for x in (images, others))
     squared = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
@@ -93,7 +200,7 @@ def nearest(
 
 
 def small_rows(images: Images | NDArray[np.bool_], side: int = 32) -> NDArray[np.float64]:
-    """Shrink images (n, R, R, c) to side x side by means, a row each: (n, side² c)."""
+    """Average images (n, R, R, c) to side x side pixels, one row each: (n, side² c)."""
     n, size, _, c = images.shape
     k = size // side
     blocks = images.reshape(n, side, k, side, k, c)

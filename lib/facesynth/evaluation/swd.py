@@ -131,11 +131,11 @@ def distance(a: Floats, b: Floats, rng: np.random.Generator, directions: int = D
     return total / directions
 
 
-def told_apart(a: ArrayLike, b: ArrayLike, seed: int = 0) -> float:
-    """How well a classifier tells samples a (n, d) from samples b (m, d), a two-sample test.
+def distinguishable(a: ArrayLike, b: ArrayLike, seed: int = 0) -> float:
+    """How well a classifier distinguishes samples a (n, d) from b (m, d): a two-sample test.
 
-    The area under the curve of a random forest on folds that it has not seen (Lopez-Paz and Oquab
-    2017): 0.5 is chance, 1 never wrong.
+    The area under the ROC curve of a random forest, cross-validated (Lopez-Paz and Oquab 2017):
+    0.5 is chance, 1 is perfect.
 
     Raises
     ------
