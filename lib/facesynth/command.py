@@ -146,7 +146,7 @@ def _describe(made: Any, jobs: int) -> None:
 @_seed
 @_jobs
 def scan(subjects: int, out: Path, resolution: int, seed: int, jobs: int) -> None:
-    """Scan the book's open population: scans that are nobody's.
+    """Scan the book's open population: synthetic subjects, who are no real people.
 
     Writes .obj files with their photographs, as a 3D scanner does, and a table scans.csv that says
     whom they show. A stopped run resumes. Two cores make some 25 scans a minute.

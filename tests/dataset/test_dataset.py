@@ -160,7 +160,7 @@ def test_scans_are_aligned_with_anybodys_template(scans, virtual, tmp_path, caps
     places = surface.nearest(aligned)
     gap = np.linalg.norm(surface.points(places) - aligned, axis=1)[~surface.on_border(places)]
     assert np.median(gap) < 0.2  # mm
-    with pytest.raises(DatasetError, match=r"was made with template .*, and now it would be"):
+    with pytest.raises(DatasetError, match=r"was made with template .*; now given: template"):
         build(scans, out)
     standard().save(out / "template.npz")
     with pytest.raises(DatasetError, match="is not the template that this data set was"):
@@ -249,7 +249,7 @@ def test_a_second_run_in_the_same_folder_is_refused(copy):
     scans, out = copy
     with (
         filelock.FileLock(out / ".lock"),
-        pytest.raises(DatasetError, match="another run is writing"),
+        pytest.raises(DatasetError, match="another process is writing"),
     ):
         build(scans, out)
 
@@ -286,14 +286,14 @@ def test_a_worker_that_dies_is_told(copy, monkeypatch):
 
 
 def test_folders_that_cannot_be_used(tmp_path):
-    with pytest.raises(DatasetError, match="nowhere is no folder"):
+    with pytest.raises(DatasetError, match="nowhere is not a folder"):
         build(tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "scans").mkdir()
     with pytest.raises(DatasetError, match="no scans"):
         build(tmp_path / "scans", tmp_path / "out")
     for name in ("one.obj", "one.PLY", ".hidden.obj"):
         (tmp_path / "scans" / name).write_text("")
-    with pytest.raises(DatasetError, match="would have one name, one;"):
+    with pytest.raises(DatasetError, match="have the same name, one;"):
         build(tmp_path / "scans", tmp_path / "out")
     (tmp_path / "scans" / "one.obj").unlink()
     assert list(find(tmp_path / "scans")) == ["one"]
@@ -305,7 +305,7 @@ def test_folders_that_cannot_be_used(tmp_path):
     with pytest.raises(DatasetError, match="quality must be from 1 to 100, got 0"):
         building.build(tmp_path / "scans", tmp_path / "out", quality=0)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(DatasetError, match="holds no finished data set"):
+    with pytest.raises(DatasetError, match="contains no finished data set"):
         dataset.load(tmp_path / "out")
 
 
@@ -418,8 +418,8 @@ def test_whom_a_scan_shows_is_told_by_a_table(copy):
     ("table", "message"),
     [
         ("name\nthird\n", "needs a column `scan`"),
-        ("scan\nthrid\n", "line 2: 'thrid' is no scan of the folder"),
-        ("scan\nthird\nthird.obj\n", "line 3: 'third.obj' is there twice"),
+        ("scan\nthrid\n", "line 2: 'thrid' is not a scan in the folder"),
+        ("scan\nthird\nthird.obj\n", "line 3: 'third.obj' is listed twice"),
         ("scan,subject\nthird,a,b\n", "line 2 has more values than the header"),
     ],
 )

@@ -137,7 +137,7 @@ def test_an_unknown_model_or_data_set_is_named(tmp_path, capsys):
     assert main([*command, "hair"]) == 2
     assert "'hair' is not one of 'textures'" in capsys.readouterr().err
     assert main([*command, "textures"]) == 1
-    assert "holds no finished data set" in capsys.readouterr().err
+    assert "contains no finished data set" in capsys.readouterr().err
 
 
 def test_textures_get_the_geometry_that_least_squares_finds(faces, weights):

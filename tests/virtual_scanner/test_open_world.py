@@ -80,7 +80,7 @@ def test_a_data_set_from_the_scanner_and_back(two, tmp_path, capsys):
     np.testing.assert_array_equal(again["smile"], added["smile"])
 
     assert main([*command, "--out", str(tmp_path), "--seed", "7"]) == 1
-    assert "was made with seed 0, and now it would be seed 7" in capsys.readouterr().err
+    assert "was made with seed 0; now given: seed 7" in capsys.readouterr().err
 
 
 def test_other_code_of_the_scanner_makes_another_data_set(two, tmp_path, monkeypatch):

@@ -109,7 +109,7 @@ def _make_missing(tasks: dict[str, Task], n_jobs: int, progress: bool) -> dict[s
     except BrokenExecutor as error:
         raise DatasetError(
             f"a worker process died, perhaps for lack of memory ({error}); run again with fewer "
-            "jobs: what was finished is kept"
+            "jobs: finished scans are kept"
         ) from error
     return {n: reason for n, reason in zip(missing, reasons, strict=True) if reason is not None}
 
@@ -135,7 +135,9 @@ def _locked(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except filelock.Timeout:
-        raise DatasetError(f"another run is writing to {out}; wait until it has ended") from None
+        raise DatasetError(
+            f"another process is writing to {out}; wait until it has finished"
+        ) from None
     except OSError as error:
         raise WriteError(f"cannot write to {out}: {error.strerror or error}") from error
     try:
@@ -157,8 +159,8 @@ def _settle(out: Path, settings: dict[str, Any]) -> None:
     if differ := [key for key in settings if found.get(key) != settings[key]]:
         had, asked = (", ".join(f"{k} {d.get(k)!r}" for k in differ) for d in (found, settings))
         raise DatasetError(
-            f"{out} was made with {had}, and now it would be {asked} (code and template: "
-            "digests); choose another folder, or what it was made with"
+            f"{out} was made with {had}; now given: {asked} (code and template are digests); choose "
+            "another folder, or the settings it was made with"
         )
 
 

@@ -143,7 +143,7 @@ class Dataset:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """A digest of all that can be learned from these scans: of their files, or their arrays."""
+        """A digest of the scans: of their files, or of arrays in memory."""
         digest = hashlib.sha256(self.template.digest.encode())
         digest.update(json.dumps(self._places or self.names).encode())
         for file in dict(self._places):
@@ -188,7 +188,7 @@ class Dataset:
                 except Exception as error:  # whatever a damaged file makes the readers stumble over
                     raise DatasetError(
                         f"{path} is missing or damaged ({error!r}); build the data set again: only "
-                        "what is not there is made"
+                        "missing and damaged files are made"
                     ) from error
             self._arrays[name] = into
         return self._arrays[name]
@@ -208,14 +208,14 @@ def load(path: str | os.PathLike[str]) -> Dataset:
         names, files, subjects, expressions = ([row[key] for row in rows] for key in COLUMNS)
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise DatasetError(
-            f"{folder} holds no finished data set ({error!r}); build it, or resume the run that "
-            "was stopped by the same command"
+            f"{folder} contains no finished data set ({error!r}); build it, or repeat the command "
+            "that was stopped, which resumes"
         ) from error
     template = Template.load(folder / TEMPLATE)
     if template.digest != digest:
         raise DatasetError(
-            f"{folder / TEMPLATE} is not the template that this data set was made with; put that "
-            "one back, or build the data set anew in another folder"
+            f"{folder / TEMPLATE} is not the template that this data set was made with; restore "
+            "it, or build the data set anew in another folder"
         )
     seen: dict[str, int] = {}
     places = []
@@ -239,7 +239,9 @@ def load(path: str | os.PathLike[str]) -> Dataset:
     )
     rejected = _rejected(folder / REJECTED)
     if unknown := rejected - {*names, *failed}:
-        raise DatasetError(f"{folder / REJECTED} names no scans of the data set: {sorted(unknown)}")
+        raise DatasetError(
+            f"{folder / REJECTED} lists names that are not in the data set: {sorted(unknown)}"
+        )
     if not rejected:
         return whole
     return whole.take(np.array([name not in rejected for name in names], bool))

@@ -1,7 +1,7 @@
-"""Where a data set's scans come from, in parts that are made and kept one at a time.
+"""Where a data set's scans come from: a folder of files, or anything else with `Source`'s methods.
 
-A folder of scans is a source, and each of its files a part. Whatever else yields scans, such as the
-book's open population before its virtual scanner, is one if it has the methods of `Source`.
+A source has parts, the units of work: a folder has its files, the book's open population its
+subjects, each scanned in all expressions. What is finished of a part is kept.
 """
 
 import csv
@@ -26,7 +26,7 @@ NAMES_A_FILE = re.compile(rb"^(?:mtllib|comment\s+texturefile)\s+(.+?)\s*$", re.
 
 
 class DatasetError(ValueError):
-    """No data set can be made or read; the message says why and what to do."""
+    """A data set cannot be made or read; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Source(Protocol):
         """All parts by name, sorted. Raises `DatasetError`."""
 
     def settings(self) -> dict[str, Any]:
-        """What all parts depend on; a data set of other settings is another one."""
+        """What all parts depend on: a data set made with other settings is not completed."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,10 @@ class ScanFile:
 class Folder:
     """All scans in a folder and the folders in it.
 
-    path  of the folder. If there is a table scans.csv in it, its columns are `scan` (path in the
-          folder, without suffix), `subject`, `expression` and any labels. What it leaves open is
-          told by the names: those of the folder and the file, as in ada/smile.obj; a scan that lies
-          in no inner folder is of a subject of its own, and its expression is unknown
+    path  of the folder. A table scans.csv in it may have the columns `scan` (path in the folder,
+          without suffix), `subject`, `expression` and any labels. What it leaves empty is
+          taken from the names: subject and expression are folder and file, as in ada/smile.obj; a
+          scan outside of subfolders is a subject of its own, with unknown expression
     unit  of the scans' numbers: mm, cm or m
     """
 
@@ -134,7 +134,7 @@ class Folder:
                 name = row.pop("scan").strip()
                 known = name if name in names else os.path.splitext(name)[0]
                 if known not in names or known in found:
-                    problem = "is there twice" if known in found else "is no scan of the folder"
+                    problem = "is listed twice" if known in found else "is not a scan in the folder"
                     raise DatasetError(f"{path}, line {number}: {name!r} {problem}")
                 if "" in row:
                     raise DatasetError(f"{path}, line {number} has more values than the header")
@@ -153,7 +153,9 @@ def find(folder: Path) -> dict[str, Path]:
     """The scans in a folder and the folders in it, by name, sorted. Raises `DatasetError`."""
     kinds = ", ".join(READERS)
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is no folder; name the one that holds the scans ({kinds})")
+        raise DatasetError(
+            f"{folder} is not a folder; give the one that contains the scans ({kinds})"
+        )
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in READERS or path.name.startswith(".") or not path.is_file():
@@ -161,9 +163,9 @@ def find(folder: Path) -> dict[str, Path]:
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
             raise DatasetError(
-                f"{found[name]} and {path} would have one name, {name}; keep one of them there"
+                f"{found[name]} and {path} have the same name, {name}; keep one of them"
             )
         found[name] = path
     if not found:
-        raise DatasetError(f"no scans ({kinds}) lie in {folder} or the folders in it")
+        raise DatasetError(f"no scans ({kinds}) in {folder} or its subfolders")
     return found

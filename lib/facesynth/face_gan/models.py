@@ -75,7 +75,7 @@ def configuration(
     channels    of its widest feature maps
     n_shown     images shown at each level, where a sixth as many are shown while it fades in
     n_last      images shown at the last level, where it differs
-    masks       "none": what scans do not show is learned as it was filled; or "paired": it is
+    masks       "none": invalid pixels are learned as they were filled; or "paired": they are
                 hidden from the discriminator (Section 6)
     seed        of the weights and of everything drawn while it is trained
 
@@ -89,7 +89,7 @@ def configuration(
     Raises `UnknownModelError`, and `gan.ConfigError` for numbers that no training can have.
     """
     check_model(model)
-    # Smooth images are told apart too easily, and so are those of which there are few.
+    # Smooth or few images are too easy to distinguish from generated ones.
     penalty = {"textures": 0.1, "neutral": 3.0}.get(model, 1.0)
     # Few images a step learn most from each; a GPU is as fast with a few more.
     batch = {16: 16, 1024: 8} if resolution <= LARGEST_SMALL else {1024: 16}

@@ -78,8 +78,8 @@ SEEDS = 3  # trainings of each kind
 LAST = 8  # lines of the log, over which the discriminator's loss is averaged
 DRAWS = 8  # sets of generated images, over whose distances is averaged
 LIMITS = (
-    "Learned from the scans of this data set alone, and knows nobody else. What scans do not show "
-    "was learned as it was filled: scalps, eyes, the slit between the lips. Not for deciding "
+    "Learned from the scans of this data set alone. Invalid pixels of the scans were learned "
+    "as they were filled: scalps, eyes, the slit between the lips. Not for deciding "
     "anything about anybody."
 )
 
