@@ -12,11 +12,11 @@ from scipy.stats import norm, wasserstein_distance
 from facesynth.evaluation import swd as evaluation
 from facesynth.evaluation.swd import (
     distance,
+    distinguishable,
     expand,
     laplacian_pyramid,
     neighbourhoods,
     reduce,
-    distinguishable,
 )
 from facesynth.evaluation.swd import sliced_wasserstein as swd
 
