@@ -2,11 +2,12 @@
 
 "By assigning each generated sample to the nearest cluster, we can automatically assign each new
 sample with its nearest cluster in order to obtain automatic annotation of our generated data." The
-clusters are those of the training set's descriptors; whoever is of one gender, ancestry or age is
-one. Near is meant in units of the scatter within clusters (Fisher's linear discriminant), which
-says, besides, how much nearer the nearest one is than the others: the confidence.
+clusters are the training set's descriptors of one gender, ancestry or age group. Distances are in
+units of the scatter within clusters (Fisher's linear discriminant), which also gives a confidence:
+how much nearer the nearest cluster is than the others.
 
-The labels say which of the population's groups a face resembles, and nothing about anybody.
+The labels name the group of the population that a synthetic face resembles. They must not be
+applied to people.
 """
 
 import functools
@@ -34,12 +35,12 @@ GROUPS = ("gender", "ancestry", "age")
 
 
 class IdentitiesError(ValueError):
-    """Descriptors that cannot be read, or that no labels can be learned from."""
+    """Descriptors that cannot be read, or whose labels are all the same."""
 
 
 @dataclass(frozen=True)
 class Identities:
-    """Descriptors of n scans, and who they are of."""
+    """Descriptors of n scans, with their subjects, expressions and labels."""
 
     subjects: NDArray[np.intp]  # (n,) numbers in the population
     expressions: NDArray[np.intp]  # (n,) numbers in `training_set.EXPRESSIONS`
@@ -55,7 +56,7 @@ class Identities:
 
 
 class Label(NamedTuple):
-    """What a face is most like, and how sure that is: in (0, 1]."""
+    """The nearest cluster of a face, and its confidence in (0, 1]."""
 
     name: str
     confidence: float
@@ -64,7 +65,7 @@ class Label(NamedTuple):
 def measure(
     faces: TrainingSet, labels: NDArray[np.void], *, n_jobs: int = -1, progress: bool = True
 ) -> Identities:
-    """Describe scans. Labels (s,) are the population's, of its subjects 0 to s - 1."""
+    """Compute the descriptors of scans; labels (s,) are those of subjects 0 to s - 1."""
     uv = UniversalMapping(standard(), faces.textures.shape[1]).uv
     found = identity.describe(faces.geometry, faces.textures, uv, n_jobs=n_jobs, progress=progress)
     return Identities(faces.subjects, faces.expressions, found, labels[faces.subjects])
@@ -82,7 +83,7 @@ def load(path: Path) -> Identities:
     try:
         content = aligned_scan.read(path)
         arrays = {field.name: content[field.name] for field in fields(Identities)}
-    except Exception as error:  # whatever a damaged file makes the reader stumble over
+    except Exception as error:  # readers of damaged files raise many kinds
         raise IdentitiesError(
             f"{path} is missing or damaged ({error!r}); `make faces` writes it again"
         ) from error
@@ -92,7 +93,7 @@ def load(path: Path) -> Identities:
 
 @functools.cache
 def released() -> Identities:
-    """The descriptors of the training set that comes with the package."""
+    """Read the descriptors of the package's training set, once in a process."""
     return load(training_set.folder() / FILE)
 
 
@@ -111,7 +112,7 @@ def groups(labels: NDArray[np.void]) -> dict[str, NDArray[np.str_]]:
 
 
 class Annotator(BaseEstimator):
-    """Assigns descriptors to the nearest cluster of known ones.
+    """Assigns descriptors to the nearest cluster of labelled ones.
 
     Attributes
     ----------
@@ -120,15 +121,17 @@ class Annotator(BaseEstimator):
     """
 
     def fit(self, X: ArrayLike, y: NDArray[np.void]) -> Self:
-        """Learn the clusters of descriptors (n, 128) with labels (n,), the population's.
+        """Learn the clusters of descriptors (n, 128) with the population's labels (n,).
 
-        Raises `IdentitiesError` where all are in one cluster, and ValueError for NaN.
+        Raises `IdentitiesError` where all labels are the same, and ValueError for NaN.
         """
         X = validate_data(self, X)
         named = groups(y)
         for name, of in named.items():
             if len(np.unique(of)) < 2:
-                raise IdentitiesError(f"all {len(of)} faces are {of[0]}: {name} has one cluster")
+                raise IdentitiesError(
+                    f"{name} is {of[0]} for all {len(of)} faces: give two groups or more"
+                )
         self.clusters_ = {
             name: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(X, of)
             for name, of in named.items()
@@ -156,6 +159,6 @@ class Annotator(BaseEstimator):
 
 @functools.cache
 def annotator() -> Annotator:
-    """The annotator that has learned from the released training set."""
+    """The annotator fitted to the package's training set, once in a process."""
     known = released()
     return Annotator().fit(known.descriptors, known.labels)
