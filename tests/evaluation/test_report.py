@@ -61,10 +61,13 @@ def copied(scans):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Descriptors of a few pixels, in place of a network's."""
+    """Descriptors of a few pixels in place of a network's, and few and small pictures."""
 
     def describe(geometry, textures, *_, **__):
-        return textures[:, 4::8, 4::8].reshape(len(textures), -1)[:, :128] / np.float32(255)
+        return textures[:, 4::8, 4::8].reshape(len(textures), 192)[:, :128] / np.float32(255)
+
+    for name, value in (("SHOWN", 2), ("PAIRS", 1), ("VIEW", 48)):
+        monkeypatch.setattr(report, name, value)
 
     monkeypatch.setattr(report.identity, "describe", describe)
 
@@ -189,8 +192,10 @@ def test_a_single_scan_and_face_make_a_report(scans, tmp_path):
     made.write(tmp_path)
 
 
-def test_another_template_is_measured_where_it_stands(scans, tmp_path):
+def test_another_template_is_measured_where_it_stands(scans, tmp_path, monkeypatch):
     """Another mesh, and far from the origin; with and without the landmarks of a chip."""
+    for name, value in (("SHOWN", 1), ("PAIRS", 1), ("VIEW", 48)):
+        monkeypatch.setattr(report, name, value)
     some = tuple(name for name in LANDMARKS if not name.startswith("nose_base"))
     whole = Template.load(write_another(tmp_path / "whole"))
     lacking = Template.load(write_another(tmp_path / "lacking", some))
@@ -253,6 +258,8 @@ def test_intervals_know_of_subjects():
     values, subjects = np.array([1.0, 1.0, 3.0, 3.0]), np.array([0, 0, 1, 1])
     assert scores.median(values, subjects).error == 1.0
     assert scores.median(values).error > 0
-    assert scores.share(values > 2, subjects) == scores.Number(0.5, 1.96 * 0.5, 4, "share")
+    found = scores.share(values > 2, subjects)
+    assert (found.value, found.n, found.unit) == (0.5, 4, "share")
+    assert found.error == pytest.approx(1.96 * 0.5)
     assert f"{scores.share(values > 0):.1f}" == "1.0 ± 0.2"
     assert scores.share(values > 2, np.zeros(4, int)).error is None
