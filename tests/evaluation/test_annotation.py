@@ -72,7 +72,7 @@ def test_annotators_refuse_what_they_cannot_use(clouds):
     with pytest.raises(NotFittedError):
         Annotator().predict(x)
     women = labels["gender"] == "female"
-    with pytest.raises(IdentitiesError, match="all 180 faces are female: gender has one cluster"):
+    with pytest.raises(IdentitiesError, match="gender is female for all 180 faces"):
         Annotator().fit(x[women], labels[women])
     bad = x.copy()
     bad[0, 0] = np.nan

@@ -159,8 +159,8 @@ def _settle(out: Path, settings: dict[str, Any]) -> None:
     if differ := [key for key in settings if found.get(key) != settings[key]]:
         had, asked = (", ".join(f"{k} {d.get(k)!r}" for k in differ) for d in (found, settings))
         raise DatasetError(
-            f"{out} was made with {had}; now given: {asked} (code and template are digests); choose "
-            "another folder, or the settings it was made with"
+            f"{out} was made with {had}; now given: {asked} (code and template are digests); "
+            "choose another folder, or the settings it was made with"
         )
 
 

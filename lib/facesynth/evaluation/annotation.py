@@ -2,11 +2,12 @@
 
 "By assigning each generated sample to the nearest cluster, we can automatically assign each new
 sample with its nearest cluster in order to obtain automatic annotation of our generated data." The
-clusters are those of the training set's descriptors; whoever is of one gender, ancestry or age is
-one. Near is meant in units of the scatter within clusters (Fisher's linear discriminant), which
-says, besides, how much nearer the nearest one is than the others: the confidence.
+clusters are the training set's descriptors of one gender, ancestry or age group. Distances are in
+units of the scatter within clusters (Fisher's linear discriminant), which also gives a confidence:
+how much nearer the nearest cluster is than the others.
 
-The labels say which of the population's groups a face resembles, and nothing about anybody.
+The labels name the group of the population that a synthetic face resembles. They must not be
+applied to people.
 """
 
 import functools
@@ -33,12 +34,12 @@ LABELS = np.dtype([("gender", "U6"), ("ancestry", "U9"), ("age", "f4")])
 
 
 class IdentitiesError(ValueError):
-    """Descriptors that cannot be read, or that no labels can be learned from."""
+    """Descriptors that cannot be read, or whose labels are all the same."""
 
 
 @dataclass(frozen=True)
 class Identities:
-    """Descriptors of n scans, and who they are of."""
+    """Descriptors of n scans, with their subjects, expressions and labels."""
 
     subjects: NDArray[np.intp]  # (n,) numbers of the data set's subjects
     expressions: NDArray[np.intp]  # (n,) numbers of the data set's expressions
@@ -54,14 +55,14 @@ class Identities:
 
 
 class Label(NamedTuple):
-    """What a face is most like, and how sure that is: in (0, 1]."""
+    """The nearest cluster of a face, and its confidence in (0, 1]."""
 
     name: str
     confidence: float
 
 
 def measure(faces: Dataset, *, n_jobs: int = -1, progress: bool = True) -> Identities:
-    """Describe scans, which have labels: gender, ancestry, and age in years.
+    """Compute the descriptors of scans with labels: gender, ancestry, and age in years.
 
     Raises `IdentitiesError` if they have not.
     """
@@ -89,7 +90,7 @@ def load(path: Path) -> Identities:
     try:
         content = packing.read(path)
         arrays = {field.name: content[field.name] for field in fields(Identities)}
-    except Exception as error:  # whatever a damaged file makes the reader stumble over
+    except Exception as error:  # readers of damaged files raise many kinds
         raise IdentitiesError(
             f"{path} is missing or damaged ({error!r}); `make faces` writes it again"
         ) from error
@@ -99,7 +100,7 @@ def load(path: Path) -> Identities:
 
 @functools.cache
 def released() -> Identities:
-    """The descriptors of the training set that comes with the package."""
+    """Read the descriptors of the package's data set, once in a process."""
     return load(dataset.folder() / FILE)
 
 
@@ -118,7 +119,7 @@ def groups(labels: NDArray[np.void]) -> dict[str, NDArray[np.str_]]:
 
 
 class Annotator(BaseEstimator):
-    """Assigns descriptors to the nearest cluster of known ones.
+    """Assigns descriptors to the nearest cluster of labelled ones.
 
     Attributes
     ----------
@@ -127,15 +128,17 @@ class Annotator(BaseEstimator):
     """
 
     def fit(self, X: ArrayLike, y: NDArray[np.void]) -> Self:
-        """Learn the clusters of descriptors (n, 128) with labels (n,), the population's.
+        """Learn the clusters of descriptors (n, 128) with the population's labels (n,).
 
-        Raises `IdentitiesError` where all are in one cluster, and ValueError for NaN.
+        Raises `IdentitiesError` where all labels are the same, and ValueError for NaN.
         """
         X = validate_data(self, X)
         named = groups(y)
         for name, of in named.items():
             if len(np.unique(of)) < 2:
-                raise IdentitiesError(f"all {len(of)} faces are {of[0]}: {name} has one cluster")
+                raise IdentitiesError(
+                    f"{name} is {of[0]} for all {len(of)} faces: give two groups or more"
+                )
         self.clusters_ = {
             name: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(X, of)
             for name, of in named.items()
@@ -163,6 +166,6 @@ class Annotator(BaseEstimator):
 
 @functools.cache
 def annotator() -> Annotator:
-    """The annotator that has learned from the released training set."""
+    """The annotator fitted to the package's training set, once in a process."""
     known = released()
     return Annotator().fit(known.descriptors, known.labels)

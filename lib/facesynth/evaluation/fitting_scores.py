@@ -1,7 +1,7 @@
-"""How far fitted geometries are off, and how much textures and geometries have in common.
+"""Errors of fitted geometries, and canonical correlations of textures and geometries.
 
-The distances of Section 7.2.5, with what the paper leaves out: intervals that know of subjects, and
-canonical correlations (Figure 8) of people that they were not found on.
+The distances of Section 7.2.5, with what the paper leaves out: confidence intervals over subjects,
+and canonical correlations (Figure 8) on held-out subjects.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ def vertex_distance(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64
 
 
 def l2_norm(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
-    """L2 norm (n,) in mm of what two geometries differ in, all vertices together (Figure 9)."""
+    """L2 norm (n,) in mm of the difference of geometries, over all vertices (Figure 9)."""
     return np.sqrt(np.square(_distances(predicted, true)).sum(axis=1))
 
 
@@ -36,8 +36,8 @@ def _distances(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
 def interval(values: ArrayLike, subjects: ArrayLike, seed: int = 0) -> tuple[float, float, float]:
     """Mean of values (n,) and its 95 % confidence interval: (mean, low, high).
 
-    Scans of one subject are no independent samples: the bootstrap draws subjects (n,), and each
-    counts once.
+    Scans of one subject are not independent: the bootstrap draws subjects (n,), and each counts
+    once. Raises `PairsError` for fewer than two subjects.
     """
     names, which = np.unique(np.asarray(subjects), return_inverse=True)
     means = np.bincount(which, np.asarray(values, np.float64)) / np.bincount(which)
@@ -56,11 +56,11 @@ def interval(values: ArrayLike, subjects: ArrayLike, seed: int = 0) -> tuple[flo
 def canonical_correlations(
     textures: ArrayLike, geometries: ArrayLike, subjects: ArrayLike, pairs: int = 5, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Canonical correlations (pairs,) of coefficients (n, k_t) and (n, k_g) on unseen subjects.
+    """Canonical correlations (pairs,) of coefficients (n, k_t) and (n, k_g) on held-out subjects.
 
-    Combinations are found on the scans of four subjects in five, and their correlation is measured
-    on the others', in turns (Hotelling 1936, Figure 8). In-sample, any two sets of numbers
-    correlate, the more the fewer samples there are for each number.
+    Combinations are fitted on four fifths of the subjects and correlated on the others, in turn
+    (Hotelling 1936, Figure 8). In-sample, any two sets of numbers correlate, and the more so the
+    fewer samples there are.
     """
     T, G = np.asarray(textures, np.float64), np.asarray(geometries, np.float64)
     folds = GroupKFold(5, shuffle=True, random_state=seed)
@@ -73,9 +73,9 @@ def canonical_correlations(
 
 
 def without_labels(coefficients: ArrayLike, labels: NDArray[np.void]) -> Floats:
-    """What is left of coefficients (n, k) when labels (n,) have explained what they can.
+    """Residuals of coefficients (n, k) after linear regression on a population's labels (n,).
 
-    Labels are those of a population; age enters with its square, and the others as groups.
+    Age enters with its square, gender and ancestry as groups.
     """
     alpha = np.asarray(coefficients, np.float64)
     columns = [labels["age"].astype(float), labels["age"].astype(float) ** 2]

@@ -277,7 +277,7 @@ def _identities(
     """Table 3, all numbers of a row by sets of one size, and the distances of Figure 14."""
     seed, train, test = made.settings["seed"], who["train"], who["test"]
     rng = np.random.default_rng(seed)
-    others = {name: of for name, of in who.items() if name not in ("train", "test")}
+    others = {str(name): who[name] for name in ("3DMM", "proposed") if name in who}
     rows = {"train": {name: (train, of) for name, of in others.items()}}
     rows["test"] = {name: (test, of) for name, of in (others | {"train": train}).items()}
     half = identity.half(subjects, rng)
@@ -329,18 +329,20 @@ def _chart(near: dict[str, Any], coming_near: dict[str, Any], threshold: float |
     with matplotlib.style.context("facesynth.rendering.book"):
         figure = Figure((8.4, 3.1))
         left, *right = figure.subplots(1, 2 if coming_near else 1, squeeze=False)[0]
-        bins = np.linspace(0, max(values.max() for values in near.values()), 30)
-        for (name, values), color in zip(near.items(), ("C0", "C2", "0.55"), strict=False):
+        bins = np.linspace(0, max(0.1, *(values.max() for values in near.values())), 30)
+        colors = {"generated face": "C0", "held-out scan": "C2"}
+        for name, values in near.items():
+            color = colors.get(name, "0.55")
             left.hist(values, bins, density=True, color=color, alpha=0.55, label=name)
         if threshold is not None:
             left.axvline(threshold, color="0.5", ls="--", label="threshold")
         left.set(xlabel="distance to the nearest training scan", ylabel="density")
         left.legend()
         for axis in right:
-            for (name, values), look in zip(
-                coming_near.items(), ("C2--", "C1:", "C0-"), strict=False
-            ):
-                axis.ecdf(values, color=look[:2], ls=look[2:], label=name)
+            looks = {"generated faces": ("C0", "-"), "3DMM faces": ("C1", ":")}
+            for name, values in coming_near.items():
+                color, style = looks.get(name, ("C2", "--"))
+                axis.ecdf(values, color=color, ls=style, label=name)
             axis.set(xlabel="distance to the nearest", ylabel="share of held-out scans", xlim=0)
             axis.legend()
         canvas = FigureCanvasAgg(figure)

@@ -1,16 +1,15 @@
-"""How far generated images are from real ones: the sliced Wasserstein distance of Section 10.
+"""The sliced Wasserstein distance of two sets of images: Section 10.
 
 Karras et al. (2017) compare two sets of images by small neighbourhoods, drawn from every level of
-their Laplacian pyramids (Burt and Adelson 1983). The finest level tells whether noise and sharpness
-are alike, the coarsest, 16 pixels wide, whether the large forms are. Neighbourhoods of 7 x 7 pixels
-and c channels are points in 49 c dimensions; the Wasserstein distance between two clouds of points
-is approximated by that of their projections to random directions (Rabin et al. 2011), where sorting
-solves it.
+their Laplacian pyramids (Burt and Adelson 1983). The finest level compares noise and sharpness, the
+coarsest, 16 pixels wide, large forms. Neighbourhoods of 7 x 7 pixels and c channels are points in
+49 c dimensions; the Wasserstein distance between two sets of points is approximated by that of
+their projections to random directions (Rabin et al. 2011), where sorting solves it.
 
-Two properties matter to whoever reads the numbers. The distance of two finite sets from the same
+Two properties matter in reading the numbers. The distance of two finite sets from the same
 source is not 0 but a floor that falls with the number of images: compare only sets of one size, and
-put the floor beside them. And each set is normalised by its own mean and deviation, channel by
-channel and level by level: a change of a channel's brightness or contrast is not seen.
+report the floor with them. And each set is normalised by its own mean and deviation, by channel and
+level: a change of a channel's brightness or contrast has no effect.
 """
 
 import mmap
@@ -42,7 +41,7 @@ class EvaluationError(ValueError):
 
 
 class ImageShapeError(EvaluationError):
-    """Images that have no pyramid: not square, too small, or their side is not a power of two."""
+    """Images that are not square, too small, or whose side is not a power of two."""
 
 
 class TooFewImagesError(EvaluationError):
@@ -54,7 +53,7 @@ class NonFiniteImageError(EvaluationError):
 
 
 class NoDetailError(EvaluationError):
-    """A channel that is flat at some level, so that no deviation normalises it."""
+    """A channel that is constant at some level, so that it cannot be normalised."""
 
 
 class UnequalSetsError(EvaluationError):
@@ -68,11 +67,11 @@ def sliced_wasserstein(real: Images, fake: Images, seed: int = 0) -> dict[int, f
     ----------
     real, fake : (n, R, R, c) uint8 or floating
         n is two or more; R is a power of two, 16 or more; c is any number. The units do not
-        matter. Images are read in batches: memory-mapped files will do. What is kept is 128
-        neighbourhoods in float32 from each image, at one level after the other if all are more
-        than 1 GB: 1.5 GB for two sets of 10,000 images with three channels.
+        matter. Images are read in batches, from memory-mapped files, too. Memory holds 128
+        neighbourhoods in float32 from each image, level by level if all are more than 1 GB:
+        1.5 GB for two sets of 10,000 images with three channels.
     seed : int
-        Of the neighbourhoods' places, which are other ones in each set, and of the directions.
+        Of the neighbourhoods' places, which differ between the sets, and of the directions.
 
     Returns
     -------
@@ -102,19 +101,19 @@ def sliced_wasserstein(real: Images, fake: Images, seed: int = 0) -> dict[int, f
 
 
 def distance(a: Floats, b: Floats, rng: np.random.Generator, directions: int = DIRECTIONS) -> float:
-    """Sliced Wasserstein distance, of order 1, between two clouds (n, d) of as many points.
+    """Sliced Wasserstein distance, of order 1, between two sets of n points (n, d).
 
     The mean over random directions of the mean distance between the projections, each in order.
-    Clouds that differ by a shift v alone have |v| sqrt(2 / (pi d)), where d is large.
+    Sets that differ by a shift v alone have |v| sqrt(2 / (pi d)), where d is large.
 
     Raises
     ------
     UnequalSetsError, EvaluationError
-        If the clouds differ in shape, or are none.
+        If the sets differ in shape, or are empty.
     """
     _check_alike(a, b)
     if a.ndim != 2 or not a.size:
-        raise EvaluationError(f"the clouds must be (n, d), not {a.shape}")
+        raise EvaluationError(f"the sets must be (n, d), not {a.shape}")
     unit = rng.standard_normal((directions, a.shape[1]))
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     unit = unit.astype(np.result_type(a, b, np.float32))
@@ -317,12 +316,12 @@ def _gaps(a: Floats, b: Floats) -> float:
 
 
 def _threads() -> ThreadPoolExecutor:
-    """As many as NumPy's own products take: one, where OMP_NUM_THREADS is 1."""
+    """As many threads as NumPy's own products use: one where OMP_NUM_THREADS is 1."""
     return ThreadPoolExecutor(max((each["num_threads"] for each in threadpool_info()), default=1))
 
 
 def _let_go(images: Images) -> None:
-    """Give back what was read of a mapped file, which counts as resident memory until then."""
+    """Release the pages of a mapped file that were read, which count as resident memory."""
     if isinstance(images, np.memmap) and images.mode == "r" and hasattr(mmap, "MADV_DONTNEED"):
         base: Any = images
         while isinstance(base, np.ndarray):
@@ -349,7 +348,7 @@ def _normalise(patches: NDArray[np.float32], name: str, side: int) -> None:
     variance = square - mean**2
     for channel in np.flatnonzero(variance <= 0):
         raise NoDetailError(
-            f"channel {channel} of the {name} images, at the level of {side} pixels, is flat: "
+            f"channel {channel} of the {name} images, at the level of {side} pixels, is constant: "
             "leave that channel out of both sets"
         )
     mean, scale = each(mean), each(1 / np.sqrt(variance))
@@ -380,5 +379,5 @@ def _check_alike(a: NDArray[Any], b: NDArray[Any]) -> None:
     if a.shape != b.shape:
         raise UnequalSetsError(
             f"the two sets have shapes {a.shape} and {b.shape}: the distance depends on the "
-            "number, so take as many of each, of one size"
+            "number of images, so give equally many, of equal size"
         )
