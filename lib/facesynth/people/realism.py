@@ -20,9 +20,9 @@ from facesynth.files import pretrained
 from facesynth.people.real_data import Portrait
 from facesynth.population import ANCESTRIES, GENDERS, gloss
 from facesynth.rendering import Camera, Light, colour, render
+from facesynth.surface.mesh import Floats
 from facesynth.template import standard
 
-Floats = npt.NDArray[np.floating[Any]]
 Images = npt.NDArray[np.uint8]
 
 BETWEEN_EYES = 160  # pixels of a crop between the eyes' middles

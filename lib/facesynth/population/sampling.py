@@ -212,7 +212,7 @@ def _key(seed: int, resolution: int | None, expressions: bool, relief: bool) -> 
     digest = hashlib.sha256(f"{seed} {resolution} {expressions} {relief} {CHUNK}".encode())
     package = Path(__file__).parents[1]
     rooms = ("population", "mapping", "surface")
-    sources = sorted(path for room in rooms for path in package.glob(f"{room}/*.py"))
+    sources = sorted(path for room in rooms for path in package.glob(f"{room}/*.*"))
     for source in [*sources, package / "rendering/colour.py"]:
         digest.update(source.read_bytes())
     for name in ("anny", "numpy", "scipy", "embreex"):

@@ -7,6 +7,8 @@ side is outside, one boundary loop and no handle. `check_disk` says whether a me
 it is not, what is wrong, where, and what to do about it.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csc_array, csr_array
@@ -15,6 +17,7 @@ from scipy.sparse.linalg import SuperLU, splu
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+Floats = NDArray[np.floating[Any]]  # of any precision
 
 # A triangle whose height is below this fraction of its longest edge has no usable normal.
 _FLATTEST = 1e-12

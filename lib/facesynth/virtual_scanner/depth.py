@@ -12,12 +12,10 @@ from scipy.spatial import Delaunay
 from facesynth.mapping.image_mapping import ImageMapping, bilinear
 from facesynth.rendering import Camera
 from facesynth.rendering.light import unit
-from facesynth.surface.mesh import IntArray
+from facesynth.surface.mesh import Floats, IntArray
 from facesynth.virtual_scanner.faults import Faults
 from facesynth.virtual_scanner.settings import Scanner
 from facesynth.virtual_scanner.surface import Surface, camera_position, from_view
-
-Floats = NDArray[np.floating]
 
 _FEWEST = 60  # vertices of a piece that a scanner's software keeps
 _RAGGED = 0.25  # deviation of the threshold from sample to sample

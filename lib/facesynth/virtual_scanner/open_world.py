@@ -13,7 +13,7 @@ from facesynth.population.identity import sample_faces
 from facesynth.scans import Scan
 from facesynth.virtual_scanner.scanner import scan
 
-SOURCES = ("population/*.py", "virtual_scanner/*.py")  # of the package: what the scans depend on
+SOURCES = ("population/*.*", "virtual_scanner/*.py")  # of the package: what the scans depend on
 
 
 def scans(seed: int, subject: int, resolution: int) -> Iterator[Scan]:

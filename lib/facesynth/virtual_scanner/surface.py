@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from facesynth.rendering import Camera
 from facesynth.rendering.light import unit
 from facesynth.rendering.material import Hits
-from facesynth.surface.mesh import FloatArray, IntArray, vertex_normals
-
-Floats = NDArray[np.floating]
+from facesynth.surface.mesh import FloatArray, Floats, IntArray, vertex_normals
 
 _CLEARANCE = 0.4  # mm: rays start off the surface; nearer, and a coarse mesh hides itself
 _MARGIN = 0.005  # of the picture's side: what lies nearer to its edge counts as outside
