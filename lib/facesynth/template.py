@@ -39,6 +39,7 @@ from facesynth.surface.mesh import (
     check_arrays,
     check_disk,
     contained,
+    interpolation,
 )
 
 # dlib's 68 landmarks without the jaw (17) and the inner lips (8), in their order; right is the
@@ -143,11 +144,7 @@ class Template:
         if self.detected is None:
             return self.at_landmarks
         triangle, weights = self.detected
-        weights = weights.copy()  # the operator may sort its entries in place
-        corners = self.faces[triangle]  # (43, 3)
-        row_ends = np.arange(0, corners.size + 1, 3)
-        entries = weights.ravel(), corners.ravel(), row_ends
-        return csr_array(entries, shape=(N_LANDMARKS, len(self.vertices)))
+        return interpolation(self.faces[triangle], weights, len(self.vertices))
 
     @property
     def known(self) -> IntArray:

@@ -18,6 +18,7 @@ from facesynth.surface.mesh import (
     IntArray,
     MeshArrayError,
     check_arrays,
+    interpolation,
     triangle_areas,
     vertex_areas,
 )
@@ -55,10 +56,7 @@ class ImageMapping:
             distance_transform_edt(~self.mask, return_distances=False, return_indices=True)
         )
         corners, weights = faces[triangle[nearest]], within[nearest]  # (R, R, 3) each
-        row_ends = np.arange(0, corners.size + 1, 3)
-        self.barycentric = csr_array(
-            (weights.ravel(), corners.ravel(), row_ends), shape=(triangle.size, len(uv))
-        )
+        self.barycentric = interpolation(corners, weights, len(uv))
 
     def to_image(self, values: ArrayLike) -> FloatArray:
         """Values (..., m, c) at the vertices to images (..., R, R, c), linear in each triangle."""
@@ -172,11 +170,7 @@ def bilinear(uv: FloatArray, resolution: int) -> csr_array:
     weights = share[:, None, :, 0] * share[None, :, :, 1]  # (2, 2, m)
     row, column = first.T[:, None] + np.arange(2)[:, None]  # (2, m) each
     pixels = row[:, None] * resolution + column[None]  # (2, 2, m)
-    row_ends = np.arange(0, 4 * len(uv) + 1, 4)
-    return csr_array(
-        (weights.reshape(4, -1).T.ravel(), pixels.reshape(4, -1).T.ravel(), row_ends),
-        shape=(len(uv), resolution**2),
-    )
+    return interpolation(pixels.reshape(4, -1).T, weights.reshape(4, -1).T, resolution**2)
 
 
 def cross_2d(a: FloatArray, b: FloatArray) -> FloatArray:

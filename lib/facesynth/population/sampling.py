@@ -19,7 +19,7 @@ from facesynth.files.atomic import WriteError, write_whole
 from facesynth.population.appearance import sample_appearance
 from facesynth.population.expression import sample_expressions
 from facesynth.population.identity import ANCESTRIES, GENDERS, Identities, sample_faces
-from facesynth.population.photometry import Photometry
+from facesynth.population.photometry import Photometry, check_resolution
 from facesynth.rendering import colour
 from facesynth.template import standard
 
@@ -69,15 +69,15 @@ def sample(
     relief       whether to keep the relief that the textures were shaded with, too
     n_jobs       worker processes, as in joblib (-1: one for each core)
     cache        folder of finished subjects; by default `FACESYNTH_CACHE` or the user's cache. A
-                 run that was stopped goes on where it was. The code that made a file is part of its
+                 run that was stopped resumes. The code that made a file is part of its
                  name, so a changed recipe never meets old faces.
     progress     whether to show a bar
 
     Raises ValueError for a negative n or seed or an impossible resolution, and CacheError when the
     cache cannot be written (a full disk, say); what was finished before stays.
     """
-    if resolution is not None and not 64 <= resolution <= 1024:
-        raise ValueError(f"resolution must lie between 64 and 1024, got {resolution}")
+    if resolution is not None:
+        check_resolution(resolution)
     if relief and resolution is None:
         raise ValueError("relief is an image, as textures are: it needs a resolution")
     if n < 0 or seed < 0:

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from facesynth.population import makehuman
-from facesynth.surface.mesh import FloatArray, IntArray
+from facesynth.surface.mesh import FloatArray, IntArray, closed_curves
 
 Polygons = list[list[int]]
 
@@ -96,17 +96,7 @@ def topology() -> Topology:
 def boundary_loops(polygons: Polygons) -> Polygons:
     """Closed boundary curves, directed so that a polygon along one of them would fill it."""
     directed = {(a, b) for p in polygons for a, b in zip(p, p[1:] + p[:1], strict=True)}
-    following = {b: a for a, b in directed if (b, a) not in directed}
-    loops = []
-    while following:
-        first, vertex = following.popitem()
-        loop = [first]
-        while vertex != first:
-            loop.append(vertex)
-            vertex = following.pop(vertex)
-        loops.append(loop)
-    # start at the smallest index, so that the result does not depend on the order of a set
-    return sorted(loop[(k := loop.index(min(loop))) :] + loop[:k] for loop in loops)
+    return closed_curves((b, a) for a, b in directed if (b, a) not in directed)
 
 
 def rows_outwards(polygons: Polygons, curve: IntArray, count: int) -> IntArray:

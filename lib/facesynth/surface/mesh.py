@@ -7,6 +7,8 @@ side is outside, one boundary loop and no handle. `check_disk` says whether a me
 it is not, what is wrong, where, and what to do about it.
 """
 
+import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -187,6 +189,35 @@ def contained(triangles: IntArray, others: IntArray) -> NDArray[np.bool_]:
     return np.isin(key(triangles), key(others))
 
 
+def closed_curves(directed: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """The curves that directed edges form, sorted, each in their direction from its least vertex.
+
+    Where several curves pass through a vertex, its last edge counts, and a curve may remain open.
+    """
+    following = dict(directed)
+    curves = []
+    while following:
+        start, vertex = following.popitem()
+        curve = [start]
+        while vertex != start and vertex in following:
+            curve.append(vertex)
+            vertex = following.pop(vertex)
+        first = curve.index(min(curve))
+        curves.append(curve[first:] + curve[:first])
+    return sorted(curves)
+
+
+def interpolation(vertices: IntArray, weights: Floats, m: int) -> csr_array:
+    """The operator (k, m) that sums values at `vertices` (k, c) with `weights` (k, c).
+
+    Both may have more axes before the last: these are rows, too.
+    """
+    row_ends = np.arange(0, vertices.size + 1, vertices.shape[-1])
+    # a copy of the weights: operators may sort their entries in place
+    entries = weights.flatten(), vertices.ravel(), row_ends
+    return csr_array(entries, shape=(len(row_ends) - 1, m))
+
+
 def triangle_areas(vertices: ArrayLike, faces: ArrayLike) -> FloatArray:
     """Areas (f,) in mm² of triangles (f, 3) on vertices (m, 3) in mm."""
     normals = _area_normals(np.asarray(vertices, dtype=np.float64), np.asarray(faces))
@@ -321,14 +352,11 @@ def _trace_boundary(half: IntArray) -> IntArray:
     """The single loop (b,) that the boundary half-edges (b, 2) form."""
     if len(half) == 0:
         raise NoBoundaryError("the surface is closed; cut it open: a disk has one boundary loop")
-    following = dict(half.tolist())
-    loop = [min(following)]
-    while (vertex := following[loop[-1]]) != loop[0]:
-        loop.append(vertex)
-    if len(loop) < len(following):
-        outside = sorted(set(following) - set(loop))
+    loop, *others = closed_curves(half.tolist())
+    if others:
+        outside = sorted(itertools.chain(*others))
         raise SeveralBoundariesError(
-            f"{len(following)} boundary vertices, of which the loop through vertex {loop[0]} has "
+            f"{len(half)} boundary vertices, of which the loop through vertex {loop[0]} has "
             f"{len(loop)}; {_some('vertex', outside)} belong to other loops: fill these holes"
         )
     return check_boundary(loop, np.array(loop))
