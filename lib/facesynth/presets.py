@@ -49,11 +49,6 @@ class Preset:
         """Scans of all subjects in all expressions."""
         return self.n_subjects * self.n_expressions
 
-    @property
-    def n_training(self) -> int:
-        """Scans that are not held out."""
-        return self.n_scans - self.n_test
-
 
 _SIZES = (resources.files("facesynth") / "presets.toml").read_text(encoding="utf-8")
 PRESETS = {name: Preset(name, **sizes) for name, sizes in tomllib.loads(_SIZES).items()}

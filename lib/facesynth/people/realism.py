@@ -69,7 +69,9 @@ def align(image: Images, points: npt.ArrayLike) -> Images:
     where = np.asarray(points, dtype=float)
     if where.shape != (3, 2) or not np.isfinite(where).all() or np.ptp(where, axis=0).min() < 1:
         raise FacePointsError(f"expected two eyes and a mouth, (3, 2) in pixels, not {points!r}")
-    wanted = _canonical() @ [1, 1j]
+    half, below = BETWEEN_EYES / 2, BETWEEN_EYES * MOUTH_BELOW
+    canonical = np.array([[-half, 0.0], [half, 0.0], [0.0, below]]) + [WIDTH / 2, EYES_ROW]
+    wanted = canonical @ [1, 1j]
     found = where @ [1, 1j]
     # in the complex plane a similarity is found = a wanted + b
     a, b = np.linalg.lstsq(np.stack([wanted, np.ones(3)], axis=1), found, rcond=None)[0]
@@ -80,12 +82,6 @@ def align(image: Images, points: npt.ArrayLike) -> Images:
         (WIDTH, HEIGHT), Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC
     )
     return np.asarray(crop)
-
-
-def _canonical() -> Floats:
-    """Places (3, 2) of the eyes and the mouth in a crop, pixels."""
-    half, below = BETWEEN_EYES / 2, BETWEEN_EYES * MOUTH_BELOW
-    return np.array([[-half, 0.0], [half, 0.0], [0.0, below]]) + [WIDTH / 2, EYES_ROW]
 
 
 def photographed(person: Portrait) -> Images:
