@@ -4,8 +4,6 @@ Images have shape (R, R, c) with the top row first; the centre of pixel (r, c) l
 $u = (c + 1/2) / R$, $v = 1 - (r + 1/2) / R$.
 """
 
-from typing import Protocol
-
 import numpy as np
 import trimesh
 from matplotlib.tri import Triangulation
@@ -22,18 +20,7 @@ from facesynth.surface.mesh import (
     triangle_areas,
     vertex_areas,
 )
-
-
-class Surface(Protocol):
-    """What `ray_cast_mapping` reads of a template face."""
-
-    @property
-    def vertices(self) -> FloatArray:
-        """Positions (m, 3) in mm."""
-
-    @property
-    def faces(self) -> IntArray:
-        """Triangles (f, 3)."""
+from facesynth.template import Template
 
 
 class ImageMapping:
@@ -69,7 +56,7 @@ class ImageMapping:
         return np.moveaxis(image, (0, 1), (-3, -2))  # (..., R, R, c)
 
 
-def ray_cast_mapping(template: Surface, resolution: int) -> ImageMapping:
+def ray_cast_mapping(template: Template, resolution: int) -> ImageMapping:
     """The earlier mapping of Slossberg et al. (2018), for comparison: rays from a cylinder.
 
     A cylinder is wrapped around the face, its axis vertical through the middle of the head. From

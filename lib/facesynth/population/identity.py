@@ -5,6 +5,7 @@ import functools
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ _TABLES = tomllib.loads(
 )
 GROUP_SIGMA: dict[str, float] = _TABLES["deviation"]
 AXIS_FACTOR: dict[str, float] = _TABLES["factor"]
-TIED_AXES: dict[str, list[str]] = _TABLES["tied"]
+TIED_AXES: dict[str, dict[str, Any]] = _TABLES["tied"]
 ASYMMETRY_SIGMA = 0.16
 # Factors by which gender and age reach beyond MakeHuman's own extremes, which are mild.
 DIMORPHISM, AGEING = 1.25, 1.25
@@ -176,37 +177,24 @@ def _tied() -> FloatArray:
     """(k, a) which local axes belong to each entry of `TIED_AXES`."""
     names = targets.local_axes()
     return np.array(
-        [[float(any(p in n for p in parts)) for n in names] for parts in TIED_AXES.values()]
+        [
+            [float(any(part in name for part in tied["axes"])) for name in names]
+            for tied in TIED_AXES.values()
+        ]
     )
 
 
 def _label_shift(shares: FloatArray, male: float, age: float, weight: float) -> FloatArray:
-    """Shift (a,) of the local axes, in standard deviations, that goes with the labels.
-
-    It comes on top of what the macro targets do, and is weaker than the axes' own spread.
-    """
-    african, asian, caucasian = shares
-    decades = (age - 40) / 20
-    shift = {
-        "broad nose": 0.8 * african + 0.2 * asian - 0.4 * caucasian,
-        "full lips": 0.9 * african - 0.4 * caucasian - 0.7 * male - 0.35 * decades,
-        "brow height": -1.3 * male - 0.15 * decades,
-        "brow ridge": 1.2 * male,
-        "large nose": 0.5 * male + 0.2 * decades,
-        "cheekbones": -0.6 * male,
-        "long face": 0.6 * male,
-        "sagging cheeks": -0.5 * decades,
-        "mouth corners": -0.35 * decades,
-        "jowls": 0.5 * decades,
-        "inner eye fold": -1.2 * asian,
-        "eye height": 0.5 - 0.7 * asian - 1.1 * male - 0.35 * decades,
-        "high nose": 0.7 * caucasian - 0.4 * asian - 0.2 * african,
-        "strong chin": 1.8 * male,
-        "bags under the eyes": 0.6 * decades,
-        "laugh lines": -0.5 * decades,
-        "fat": 2.0 * weight,
+    """Shift (a,) of the local axes, in standard deviations, that goes with the labels."""
+    labels = {
+        **dict(zip(ANCESTRIES, shares, strict=True)),
+        **{"male": male, "age": (age - 40) / 20, "weight": weight, "constant": 1.0},
     }
-    return np.array([shift[name] for name in TIED_AXES]) @ _tied()
+    shifts = [
+        sum(factor * labels[name] for name, factor in tied["shift"].items())
+        for tied in TIED_AXES.values()
+    ]
+    return np.array(shifts) @ _tied()
 
 
 def _stack(drawn: list[Identities]) -> Identities:

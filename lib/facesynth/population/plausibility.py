@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from facesynth.surface.mesh import FloatArray, IntArray, edges
+from facesynth.surface.mesh import FloatArray, IntArray, edges, neighbours
 from facesynth.surface.self_intersection import pierced
 from facesynth.template import standard
 
@@ -86,11 +86,7 @@ def crosses(faces: FloatArray, triangles: IntArray | None = None) -> Bools:
 def _skin_pairs() -> IntArray:
     """(2, p) adjacent triangles of the template, but for the surface between the lips."""
     face = standard()
-    sides = np.sort(face.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    order = np.lexsort(sides.T)
-    owner = order // 3
-    shared = (sides[order][1:] == sides[order][:-1]).all(1)
-    pairs = np.c_[owner[:-1][shared], owner[1:][shared]]
+    pairs = neighbours(face.faces)
     outside = face.regions["mouth"][face.faces].max(1) == 0
     return pairs[outside[pairs].all(1)].T.copy()
 

@@ -21,7 +21,12 @@ _BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 def _load_obj(path: Path) -> Parts:
     found = read_obj(path)
-    told = _told_images(found.libraries, path)
+    libraries = [path.parent / name for name in found.libraries]
+    told: dict[
+        str, str
+    ] = {}  # the image's name for each material of those MTL files that are there
+    for library in filter(Path.is_file, libraries):
+        told |= read_mtl(library)
     told |= _stand_in([name for name in found.materials if name not in told], path, found)
     images = [_image_beside(told[name], path) for name in found.materials]
     # photographs in the order of the MTL file, whichever the triangles use first
@@ -34,16 +39,6 @@ def _load_obj(path: Path) -> Parts:
         "photograph": np.array([different.index(image) for image in images])[found.material],
         "photographs": tuple(_read_image(image) for image in different),
     }
-
-
-def _told_images(libraries: list[str], path: Path) -> dict[str, str]:
-    """The image's name for each material of those MTL files that are there."""
-    told: dict[str, str] = {}
-    for name in libraries:
-        library = path.parent / name
-        if library.is_file():
-            told |= read_mtl(library)
-    return told
 
 
 def _image_beside(name: str, path: Path) -> Path:

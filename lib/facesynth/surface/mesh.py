@@ -170,6 +170,15 @@ def edges(faces: ArrayLike) -> IntArray:
     return _unique_edges(_half_edges(np.asarray(faces, dtype=np.int64)))[0]
 
 
+def neighbours(faces: IntArray) -> IntArray:
+    """Pairs (p, 2) of faces (f, k), triangles or other polygons, that share an edge."""
+    sides = np.sort(_half_edges(faces), axis=1)
+    order = np.lexsort(sides.T)
+    owner = order // faces.shape[1]
+    shared = (sides[order][1:] == sides[order][:-1]).all(axis=1)
+    return np.column_stack([owner[:-1][shared], owner[1:][shared]])
+
+
 def border_edges(faces: ArrayLike) -> NDArray[np.bool_]:
     """Which edges (f, 3), from each corner of triangles (f, 3) to the next, have one triangle."""
     triangles = np.asarray(faces, dtype=np.int64)
@@ -270,7 +279,10 @@ def _area_normals(points: FloatArray, triangles: NDArray[np.integer]) -> FloatAr
 
 
 def _half_edges(triangles: IntArray) -> IntArray:
-    """Directed edges (3f, 2): row 3 t + k goes from corner k of triangle t to the next corner."""
+    """Directed edges (3f, 2): row 3 t + k goes from corner k of triangle t to the next corner.
+
+    Other polygons (f, k) have k f edges in the same order.
+    """
     return np.stack([triangles, np.roll(triangles, -1, axis=1)], axis=2).reshape(-1, 2)
 
 
