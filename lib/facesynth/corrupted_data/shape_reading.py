@@ -128,12 +128,8 @@ class Reader(BaseEstimator):
     def fit(self, drawn: Shapes) -> Self:
         """Calibrate on one half of drawings and measure the errors on the other.
 
-        Raises
-        ------
-        DrawingsError
-            If fewer than two drawings are corrupted or clean, or a kind is never seen.
-        UnreadableError
-            If the drawings are not (n, R, R, 3) uint8.
+        Raises `DrawingsError` if fewer than two drawings are corrupted or clean, or a kind is never
+        seen, and `UnreadableError` if the drawings are not (n, R, R, 3) uint8.
         """
         _check_images(drawn.images)
         red = int(drawn.corrupted.sum())
@@ -187,12 +183,8 @@ class Reader(BaseEstimator):
     def read(self, images: Picture) -> Reading:
         """Read images (n, R, R, 3), sRGB.
 
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the reader is not calibrated.
-        UnreadableError
-            If the images are not (n, R, R, 3) uint8 of the calibrated size.
+        Raises sklearn's `NotFittedError` if the reader is not calibrated, and `UnreadableError` if
+        the images are not (n, R, R, 3) uint8 of the calibrated size.
         """
         check_is_fitted(self)
         _check_images(images)
@@ -225,10 +217,7 @@ def overlap(reference: ArrayLike, found: ArrayLike) -> float:
     Shapes that are not recognised count on neither side: how many they are is another question,
     which `Reading.recognised` answers.
 
-    Raises
-    ------
-    SharesError
-        If these are not two rows of as many shares, or the reference is empty.
+    Raises `SharesError` if these are not two rows of as many shares, or the reference is empty.
     """
     p, q = _two_shares(reference, found)
     return float(np.minimum(p, q).sum() / p.sum())

@@ -186,10 +186,8 @@ def _tied() -> FloatArray:
 
 def _label_shift(shares: FloatArray, male: float, age: float, weight: float) -> FloatArray:
     """Shift (a,) of the local axes, in standard deviations, that goes with the labels."""
-    labels = {
-        **dict(zip(ANCESTRIES, shares, strict=True)),
-        **{"male": male, "age": (age - 40) / 20, "weight": weight, "constant": 1.0},
-    }
+    labels = {"male": male, "age": (age - 40) / 20, "weight": weight, "constant": 1.0}
+    labels |= dict(zip(ANCESTRIES, shares, strict=True))
     shifts = [
         sum(factor * labels[name] for name, factor in tied["shift"].items())
         for tied in TIED_AXES.values()

@@ -22,9 +22,7 @@ _BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 def _load_obj(path: Path) -> Parts:
     found = read_obj(path)
     libraries = [path.parent / name for name in found.libraries]
-    told: dict[
-        str, str
-    ] = {}  # the image's name for each material of those MTL files that are there
+    told: dict[str, str] = {}  # the image's name for each material, of the MTL files there are
     for library in filter(Path.is_file, libraries):
         told |= read_mtl(library)
     told |= _stand_in([name for name in found.materials if name not in told], path, found)
