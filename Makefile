@@ -1,8 +1,8 @@
 # make book    the environment, every chapter executed at PRESET, build/html/index.html
 # make test    the environment, format, lint, types and tests
-# make experiments   the whole experiment on corrupted data, hours; goes on where it was stopped
-# make faces   the training set of scanned faces, data/faces: over an hour; goes on where it was stopped
-# make face-gans   the generators of faces, data/weights: hours; goes on where it was stopped
+# make experiments   the whole experiment on corrupted data, hours; resumes
+# make faces   the training set of scanned faces, data/faces: over an hour; resumes
+# make face-gans   the generators of faces, data/weights: hours; resumes
 # make template   the standard template and how faces deform it, data/template: minutes
 # make bench   every benchmark;  make lint;  make chapters (after editing book/NN_name.md);  make clean
 
