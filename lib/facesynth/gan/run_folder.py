@@ -107,7 +107,7 @@ class RunFolder:
         """Start a run, or check that the existing one has this configuration and this data.
 
         Raises `OtherRunError` if it has another configuration, with the settings that differ, and
-        `OtherDataError` if it was trained on other data, or if the folder does not tell on which.
+        `OtherDataError` if it was trained on other data, or if these are not known.
         """
         if not any((self.path / name).exists() for name in (CONFIG, CHECKPOINT, GENERATOR)):
             described = {**_size(data), "fingerprint": data.fingerprint()}

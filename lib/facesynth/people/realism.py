@@ -36,7 +36,7 @@ MM_BETWEEN_EYES = 63.0  # the average adult's, to say in mm how large a detail i
 CHEEKS = ((-0.52, 0.56, 0.15, 0.14), (0.52, 0.56, 0.15, 0.14))
 FOREHEAD = ((0.0, -0.52, 0.20, 0.08),)
 BANDS = (0.0, 0.4, 0.8, 1.6, 3.2, 6.4)  # mm, standard deviations of the Gaussians between bands
-# The light of the London photographs, as far as it can be told from them: large, even and frontal,
+# The light of the London photographs, as far as they show it: large, even and frontal,
 # such that white cloth is just not overexposed.
 EVEN_LIGHT = Light(
     key=(0.05, 0.25, 1.0),

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from facesynth.surface.mesh import FloatArray, IntArray, edges, neighbours
+from facesynth.surface.mesh import FloatArray, IntArray, adjacent, edges
 from facesynth.surface.self_intersection import pierced
 from facesynth.template import standard
 
@@ -86,7 +86,7 @@ def crosses(faces: FloatArray, triangles: IntArray | None = None) -> Bools:
 def _skin_pairs() -> IntArray:
     """(2, p) adjacent triangles of the template, but for the surface between the lips."""
     face = standard()
-    pairs = neighbours(face.faces)
+    pairs = adjacent(face.faces)
     outside = face.regions["mouth"][face.faces].max(1) == 0
     return pairs[outside[pairs].all(1)].T.copy()
 

@@ -97,7 +97,7 @@ def sample(
         bar.update(n - sum(chunk.n for chunk in missing))
         for made in parallel(joblib.delayed(_make)(chunk) for chunk in missing) if missing else ():
             bar.update(made)
-    if not chunks:  # nobody: the columns of one subject, without it
+    if not chunks:  # no subjects: the columns of one, without its row
         one = _draw(_Chunk(folder, 0, 1, seed, resolution, expressions, relief))
         return _join([{name: column[:0] for name, column in one.items()}])
     return _join([_load(chunk) for chunk in chunks])

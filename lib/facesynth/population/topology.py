@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from facesynth.population import makehuman
-from facesynth.surface.mesh import FloatArray, IntArray, closed_curves, neighbours
+from facesynth.surface.mesh import FloatArray, IntArray, adjacent, closed_curves
 
 Polygons = list[list[int]]
 
@@ -110,17 +110,17 @@ def rows_outwards(polygons: Polygons, curve: IntArray, count: int) -> IntArray:
         for v in p:
             around.setdefault(v, []).append(p)
 
-    def beside_on(v: int, among: list[list[int]]) -> set[int]:
+    def neighbours(v: int, among: list[list[int]]) -> set[int]:
         return {u for p in among for i, u in enumerate(p) if v in (p[i - 1], p[i + 1 - len(p)])}
 
     border = {v for loop in boundary_loops(polygons) for v in loop}
     rows = [[int(v) for v in curve]]
-    rows.append([min(beside_on(v, around[v]) - border) for v in rows[0]])
+    rows.append([min(neighbours(v, around[v]) - border) for v in rows[0]])
     for _ in range(count - 2):
         ahead = []
         for behind, v in zip(rows[-2], rows[-1], strict=True):
             beside = [p for p in around[v] if behind in p]  # the opposite edge is in none of these
-            ahead.append(min(beside_on(v, around[v]) - {u for p in beside for u in p}))
+            ahead.append(min(neighbours(v, around[v]) - {u for p in beside for u in p}))
         rows.append(ahead)
     return np.array(rows[:count])
 
@@ -138,7 +138,7 @@ def _visible_face() -> Polygons:
     front = (z - 0.64 > np.maximum(0, 6.5 - y) * 0.75) & (y < 8.17) & ((y > 6.2) | (z > 1.12))
     kept = np.flatnonzero(head & ~ear & front)
     while True:  # polygons that hang on by one edge go
-        shared = neighbours(np.array(polygons)[kept])
+        shared = adjacent(np.array(polygons)[kept])
         ragged = np.bincount(shared.ravel(), minlength=len(kept)) < 2
         if not ragged.any():
             break

@@ -22,13 +22,13 @@ _BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 def _load_obj(path: Path) -> Parts:
     found = read_obj(path)
     libraries = [path.parent / name for name in found.libraries]
-    told: dict[str, str] = {}  # the image's name for each material, of the MTL files there are
+    named: dict[str, str] = {}  # the image of each material, from those MTL files that exist
     for library in filter(Path.is_file, libraries):
-        told |= read_mtl(library)
-    told |= _stand_in([name for name in found.materials if name not in told], path, found)
-    images = [_image_beside(told[name], path) for name in found.materials]
+        named |= read_mtl(library)
+    named |= _stand_in([name for name in found.materials if name not in named], path, found)
+    images = [_image_beside(named[name], path) for name in found.materials]
     # photographs in the order of the MTL file, whichever the triangles use first
-    order = np.argsort([list(told).index(name) for name in found.materials])
+    order = np.argsort([list(named).index(name) for name in found.materials])
     different = list(dict.fromkeys(images[k] for k in order))
     return {
         "vertices": found.vertices,

@@ -170,7 +170,7 @@ def edges(faces: ArrayLike) -> IntArray:
     return _unique_edges(_half_edges(np.asarray(faces, dtype=np.int64)))[0]
 
 
-def neighbours(faces: IntArray) -> IntArray:
+def adjacent(faces: IntArray) -> IntArray:
     """Pairs (p, 2) of faces (f, k), triangles or other polygons, that share an edge."""
     sides = np.sort(_half_edges(faces), axis=1)
     order = np.lexsort(sides.T)

@@ -89,7 +89,7 @@ def _check_landmarks(points: FloatArray, landmarks: IntArray, name: str) -> None
     if right < 0 or left < 0:
         missing = [LANDMARKS[k] for k in OUTER_CORNERS if landmarks[k] < 0]
         raise TemplateLandmarkError(
-            f"{name} lacks {' and '.join(missing)}, the outer corners of the eyes, which tell its "
+            f"{name} lacks {' and '.join(missing)}, the outer corners of the eyes, which give its "
             "size; add them to the table"
         )
     across = points[left] - points[right]

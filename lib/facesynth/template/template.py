@@ -55,7 +55,7 @@ class Template:
     filled: Mapping[str, IntArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Let nobody write to the arrays: results are kept under the digest of what they were."""
+        """Make all arrays read-only: caches rely on the digest."""
         for name, value in vars(self).items():
             object.__setattr__(self, name, _read_only(value))
 
@@ -188,7 +188,7 @@ def standard() -> Template:
 
 
 def _read_only(value: Any) -> Any:
-    """The value with views instead of arrays, at any depth, to which nobody can write."""
+    """The value with read-only views of its arrays, at any depth."""
     if isinstance(value, Mapping):
         return {name: _read_only(of) for name, of in value.items()}
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""The population before the virtual scanner: where scans come from that are nobody's.
+"""The population before the virtual scanner: scans of people who do not exist.
 
 The one place that takes our own faces to what the rest of the package reads.
 """
