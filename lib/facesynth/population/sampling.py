@@ -34,7 +34,7 @@ class CacheError(OSError):
 
 @dataclass(frozen=True)
 class Population:
-    """n subjects. Images are sRGB as in a file; `facesynth.colour` makes them linear."""
+    """n subjects. Images are sRGB as in a file; `rendering.colour` makes them linear."""
 
     geometry: npt.NDArray[np.float32]  # (n, m, 3) mm, neutral, moved rigidly onto the template
     labels: npt.NDArray[np.void]  # (n,) fields gender, ancestry, age (years)
