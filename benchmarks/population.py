@@ -1,8 +1,8 @@
 """How fast the population is drawn, and beside it `anny`'s own model on the same shapes.
 
-Faces a second on two workers, without cache, each worker's start-up told apart. The peer evaluates
-the same kind of sum of blend shapes, for the vertices of a head and without what makes a face of
-them here (closed lips, lids off the eyeball, subdivision, screening).
+Faces a second on two workers, without cache and without the start-up of each worker. The peer
+evaluates the same kind of sum of blend shapes, for the vertices of a head and without what makes a
+face of them here (closed lips, lids off the eyeball, subdivision, screening).
 """
 
 import tempfile

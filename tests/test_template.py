@@ -66,6 +66,19 @@ def test_names_are_of_the_43_landmarks():
     assert at["right_brow_1"][0] < at["right_brow_5"][0] < 0 < at["left_brow_1"][0]
 
 
+def test_nobody_writes_to_a_template(another):
+    for face in (standard(), another):
+        for array in (
+            face.vertices,
+            face.faces,
+            face.landmarks,
+            face.boundary,
+            *face.regions.values(),
+        ):
+            with pytest.raises(ValueError, match="read-only"):
+                array[0] = 1
+
+
 def test_a_face_of_another_topology_keeps_its_vertices_and_loses_its_holes(another):
     vertices, faces, landmarks = another_face()
     np.testing.assert_array_equal(another.vertices, vertices)

@@ -3,7 +3,9 @@
 A chapter's `parameters` cell names a preset, which sets every size that affects the running time.
 """
 
+import tomllib
 from dataclasses import dataclass, fields, replace
+from importlib import resources
 from typing import Any
 
 
@@ -47,62 +49,9 @@ class Preset:
         """Scans of all subjects in all expressions."""
         return self.n_subjects * self.n_expressions
 
-    @property
-    def n_training(self) -> int:
-        """Scans that are not held out."""
-        return self.n_scans - self.n_test
 
-
-PRESETS = {
-    size.name: size
-    for size in (
-        Preset(
-            name="smoke",  # tests and CI: each chapter within a minute
-            n_subjects=24,
-            n_expressions=5,
-            n_scanned=2,
-            n_test=20,
-            resolution=64,
-            n_components=12,
-            n_samples=24,
-            render_size=96,
-            shape_resolution=16,
-            n_shapes=400,
-            n_shown=256,
-            gan_channels=8,
-        ),
-        Preset(
-            name="standard",  # the published book: 25 minutes on 2 cores without a GPU
-            n_subjects=400,
-            n_expressions=5,
-            n_scanned=20,
-            n_test=120,
-            resolution=256,
-            n_components=200,
-            n_samples=1000,
-            render_size=320,
-            shape_resolution=32,
-            n_shapes=10_000,
-            n_shown=18_000,
-            gan_channels=64,
-        ),
-        Preset(
-            name="paper",  # the paper's own: 4,963 training and 297 test scans of about 1000 people
-            n_subjects=1052,
-            n_expressions=5,
-            n_scanned=50,
-            n_test=297,
-            resolution=1024,
-            n_components=200,
-            n_samples=10_000,
-            render_size=512,
-            shape_resolution=256,
-            n_shapes=10_000,
-            n_shown=1_200_000,
-            gan_channels=512,
-        ),
-    )
-}
+_SIZES = (resources.files("facesynth") / "presets.toml").read_text(encoding="utf-8")
+PRESETS = {name: Preset(name, **sizes) for name, sizes in tomllib.loads(_SIZES).items()}
 
 
 def preset(name: str, **overrides: Any) -> Preset:

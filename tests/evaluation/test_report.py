@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from another_face import write as write_another
 
-from facesynth.dataset import training_set
+from facesynth.dataset import dataset
 from facesynth.dataset.aligned_scan import mapping
 from facesynth.evaluation import report, scores
 from facesynth.evaluation.report import Faces
@@ -29,7 +29,7 @@ def small(faces, rows):
 @pytest.fixture(scope="module")
 def scans():
     """Four people in three expressions each: nine scans to learn from, three held out."""
-    read = training_set.released(4)
+    read = dataset.released(4)
     some = read.expressions < 3
     return small(read, some & (read.subjects > 0)), small(read, some & (read.subjects == 0))
 

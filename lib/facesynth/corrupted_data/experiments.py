@@ -210,10 +210,7 @@ def run_all(
     seeds    GANs of each kind
     large    whether to train the `larger` one, too: minutes on a GPU, days elsewhere
 
-    Raises
-    ------
-    OtherResultsError
-        If `results` holds those of another experiment.
+    Raises `OtherResultsError` if `results` holds those of another experiment.
     """
     largest = (Trial("masked"), larger(size))
     jobs = [(trial, shorter(size)) for trial in trials(seeds)] + [largest] * large

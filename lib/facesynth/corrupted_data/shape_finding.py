@@ -27,7 +27,7 @@ Picture = NDArray[np.uint8]
 
 PALETTE = np.array(list(COLOURS.values()), np.float32) - BACKGROUND  # above the background
 VISIBLE = 64  # of 255, above the background: half of what green has, the darkest colour
-GRID = 12  # cells along a side of the window that a shape's kind is told from,
+GRID = 12  # cells along a side of the window that a shape's kind is recognised by,
 WINDOW = 2.0  # whose side is this many square roots of the shape's area: a triangle's corners fit
 _IN_PLANE = np.zeros((3, 3, 3), bool)  # neighbours in a stack (n, R, R): four, none across images
 _IN_PLANE[1] = generate_binary_structure(2, 1)

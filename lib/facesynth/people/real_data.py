@@ -162,7 +162,7 @@ def _own(folder: Path, name: str, sha256: str) -> Path:
 
 
 def _fetched(store: Any, name: str) -> Path:
-    """A file of the cache, downloaded first if it is not there or not the one meant."""
+    """A file of the cache, downloaded first if it is missing or its hash differs."""
     try:
         return Path(store.fetch(name))
     except ValueError as error:  # pooch's word for a download whose hash differs

@@ -20,9 +20,9 @@ from facesynth.files import pretrained
 from facesynth.people.real_data import Portrait
 from facesynth.population import ANCESTRIES, GENDERS, gloss
 from facesynth.rendering import Camera, Light, colour, render
+from facesynth.surface.mesh import Floats
 from facesynth.template import standard
 
-Floats = npt.NDArray[np.floating[Any]]
 Images = npt.NDArray[np.uint8]
 
 BETWEEN_EYES = 160  # pixels of a crop between the eyes' middles
@@ -36,7 +36,7 @@ MM_BETWEEN_EYES = 63.0  # the average adult's, to say in mm how large a detail i
 CHEEKS = ((-0.52, 0.56, 0.15, 0.14), (0.52, 0.56, 0.15, 0.14))
 FOREHEAD = ((0.0, -0.52, 0.20, 0.08),)
 BANDS = (0.0, 0.4, 0.8, 1.6, 3.2, 6.4)  # mm, standard deviations of the Gaussians between bands
-# The light of the London photographs, as far as it can be told from them: large, even and frontal,
+# The light of the London photographs, as far as they show it: large, even and frontal,
 # such that white cloth is just not overexposed.
 EVEN_LIGHT = Light(
     key=(0.05, 0.25, 1.0),
@@ -69,7 +69,9 @@ def align(image: Images, points: npt.ArrayLike) -> Images:
     where = np.asarray(points, dtype=float)
     if where.shape != (3, 2) or not np.isfinite(where).all() or np.ptp(where, axis=0).min() < 1:
         raise FacePointsError(f"expected two eyes and a mouth, (3, 2) in pixels, not {points!r}")
-    wanted = _canonical() @ [1, 1j]
+    half, below = BETWEEN_EYES / 2, BETWEEN_EYES * MOUTH_BELOW
+    canonical = np.array([[-half, 0.0], [half, 0.0], [0.0, below]]) + [WIDTH / 2, EYES_ROW]
+    wanted = canonical @ [1, 1j]
     found = where @ [1, 1j]
     # in the complex plane a similarity is found = a wanted + b
     a, b = np.linalg.lstsq(np.stack([wanted, np.ones(3)], axis=1), found, rcond=None)[0]
@@ -80,12 +82,6 @@ def align(image: Images, points: npt.ArrayLike) -> Images:
         (WIDTH, HEIGHT), Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC
     )
     return np.asarray(crop)
-
-
-def _canonical() -> Floats:
-    """Places (3, 2) of the eyes and the mouth in a crop, pixels."""
-    half, below = BETWEEN_EYES / 2, BETWEEN_EYES * MOUTH_BELOW
-    return np.array([[-half, 0.0], [half, 0.0], [0.0, below]]) + [WIDTH / 2, EYES_ROW]
 
 
 def photographed(person: Portrait) -> Images:

@@ -31,8 +31,8 @@ class Anatomy:
     lips, eye, mouth
         Membership in [0, 1] of the lips, the eyeballs and the patch between the lips.
     upper_lid, lower_lid
-        Distance in mm to the lids' margins; `FAR` beyond 25 mm. `upper_lid_at` and `lower_lid_at`
-        say where along them: 0 at the inner corner, 1 at the outer.
+        Distance in mm to the lids' margins; `FAR` beyond 25 mm. `upper_lid_at` says where along
+        the upper one: 0 at the inner corner, 1 at the outer.
     contact
         Distance in mm to where the lips touch.
     nose_base, lip_top, lip_bottom : float
@@ -104,7 +104,7 @@ class Anatomy:
         # Both sides are measured on the left half, so that the maps are as symmetric as the mesh.
         points = np.stack([self.side_x, self.y, self.z], axis=1)
         self.upper_lid, self.upper_lid_at = _nearest_on(self.curve("left_upper_lid"), points)
-        self.lower_lid, self.lower_lid_at = _nearest_on(self.curve("left_lower_lid"), points)
+        self.lower_lid, _ = _nearest_on(self.curve("left_lower_lid"), points)
         lips = [_nearest_on(self.curve(name), points)[0] for name in ("upper_lip", "lower_lip")]
         self.contact = np.minimum(*lips)
 

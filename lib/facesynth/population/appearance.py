@@ -4,7 +4,7 @@
 ancestry, age, weight, muscle). Beyond these labels appearance is independent of shape.
 
 Skin pigments are set so that the average faces have the colours measured by Xiao et al. 2017 and
-Alaluf et al. 2002; their spread was set beside photographs (`facesynth.realism`). The other numbers
+Alaluf et al. 2002; their spread was set beside photographs (`people.realism`). The other numbers
 were chosen by eye.
 """
 

@@ -7,8 +7,7 @@ from facesynth.population import targets
 from facesynth.population.identity import Identities, geometry
 from facesynth.population.plausibility import crosses
 from facesynth.population.shape import Weights, shape_model
-
-Floats = npt.NDArray[np.float64]
+from facesynth.surface.mesh import FloatArray
 
 # Amounts of MakeHuman's facial actions; a name without Left or Right means both sides. Each is well
 # inside of the range in which the face keeps its shape (a blink, up to 0.4).
@@ -30,7 +29,9 @@ SIDE_SIGMA = 0.08  # of what the left side does more than the right one, as a sh
 WEAKENED, MAX_WEAKENINGS = 0.75, 10  # an expression that crosses itself is weakened by this factor
 
 
-def sample_expressions(identities: Identities, seed: int, first: int = 0) -> tuple[Floats, Floats]:
+def sample_expressions(
+    identities: Identities, seed: int, first: int = 0
+) -> tuple[FloatArray, FloatArray]:
     """Faces (n, e, m, 3) in mm with each of `EXPRESSIONS`, and their amplitudes (n, e).
 
     Amplitude 0 is a neutral face, 1 the amounts of `EXPRESSIONS`. Amplitudes differ between
@@ -57,7 +58,7 @@ def sample_expressions(identities: Identities, seed: int, first: int = 0) -> tup
     return faces, amplitude
 
 
-def _unit_weights(actions: dict[str, float], side: Floats) -> Weights:
+def _unit_weights(actions: dict[str, float], side: FloatArray) -> Weights:
     """Target weights (n, t) of an expression of amplitude 1, with side (n,) standard normal."""
     names = shape_model().names
     amounts: dict[str, npt.ArrayLike] = {}

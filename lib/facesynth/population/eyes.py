@@ -53,7 +53,9 @@ class Eyes:
             centre = self._iris_centre(vertices, side)
             colour = self._ball(look, frontal[pixels] - centre, self.anatomy.texel[pixels], rng)
             member = smoothstep(0.15, 0.55, self.anatomy.eye[pixels])[:, None]
-            rgb[pixels] += member * (colour * self._lid_shadow(pixels)[:, None] - rgb[pixels])
+            shadow = 0.25 + 0.75 * smoothstep(-0.3, 3.8, self.anatomy.upper_lid[pixels])
+            shadow = shadow * (0.72 + 0.28 * smoothstep(0, 1.8, self.anatomy.lower_lid[pixels]))
+            rgb[pixels] += member * (colour * shadow[:, None] - rgb[pixels])
         self._paint_margins(rgb, look, rng)
 
     def _iris_centre(self, vertices: NDArray[np.floating], side: str) -> NDArray[np.floating]:
@@ -88,10 +90,6 @@ class Eyes:
         at_lamp = ((dx + 1.8) ** 2 + (dy - 2.0) ** 2) / np.hypot(0.95, 0.5 * texel) ** 2
         lamp = 0.9 * 0.95**2 / (0.95**2 + (0.5 * texel) ** 2) * np.exp(-(at_lamp**2))
         return ball + lamp[:, None] * (_HIGHLIGHT - ball)
-
-    def _lid_shadow(self, pixels: NDArray[np.intp]) -> Floats:
-        upper = 0.25 + 0.75 * smoothstep(-0.3, 3.8, self.anatomy.upper_lid[pixels])
-        return upper * (0.72 + 0.28 * smoothstep(0, 1.8, self.anatomy.lower_lid[pixels]))
 
     def _paint_margins(self, rgb: Floats, look: Appearance, rng: np.random.Generator) -> None:
         a, pixels = self.anatomy, self._around

@@ -4,7 +4,6 @@ Where hair is dense, an undercoat in shadow lies below the single hairs.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from facesynth.population.anatomy import Anatomy
@@ -44,7 +43,8 @@ class Hair:
 
     def _paint_brows(self, rgb: Floats, look: Appearance, rng: np.random.Generator) -> None:
         strands = [self._brow_strands(look, side, rng) for side in (-1, 1)]
-        both = Strands(*(np.concatenate(f) for f in zip(*map(_fields, strands), strict=True)))
+        fields = zip(*(vars(s).values() for s in strands), strict=True)
+        both = Strands(*map(np.concatenate, fields))
         colour = hair_colour(min(1.0, look.hair_melanin + 0.22), 0.6 * look.hair_red)
         composite(rgb, self.brow_plane, both, colour)
 
@@ -98,9 +98,10 @@ class Hair:
         short = self._beard_strands(roots, (0.45, 0.95), look, rng)
         composite(rgb, self.beard_plane, short, 0.8 * colour)
 
-        grown = self._vertex_beard * np.where(
-            self._is_moustache(), look.moustache, look.beard
-        ).astype(np.float32)
+        x, y, _ = self.anatomy.vertices.T
+        over_lip = (y > self.anatomy.lip_top - 4) & (np.abs(x) < 24)
+        grown = np.where(over_lip, look.moustache, look.beard).astype(np.float32)
+        grown = self._vertex_beard * grown
         if not grown.any():
             return 0.3 * shadow
         density = float(grown.max())
@@ -112,10 +113,6 @@ class Hair:
             rgb, self.beard_plane, self._beard_strands(roots, (2.5, 8), look, rng), 0.9 * colour
         )
         return undercoat
-
-    def _is_moustache(self) -> NDArray[np.bool_]:
-        x, y, _ = self.anatomy.vertices.T
-        return (y > self.anatomy.lip_top - 4) & (np.abs(x) < 24)
 
     def _grown_share(self, look: Appearance) -> Floats:
         """Density (R²,) of the grown beard, against that of its densest part."""
@@ -152,7 +149,3 @@ def beard_area(anatomy: Anatomy, x: Floats, y: Floats, z: Floats) -> Floats:
     moustache *= smoothstep(28, 20, side) * (1 - 0.5 * gaussian(side, 0, 2.2))
     neck = smoothstep(-60, -25, z)
     return np.clip(np.maximum(jaw * (1 - bare), sideburn) * neck + moustache, 0, 1)
-
-
-def _fields(strands: Strands) -> tuple[NDArray, ...]:
-    return strands.roots, strands.angle, strands.bend, strands.length, strands.grey

@@ -2,18 +2,18 @@
 
 import dataclasses
 import functools
+import tomllib
 from dataclasses import dataclass
+from importlib import resources
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from facesynth.population import targets
 from facesynth.population.plausibility import acceptable
 from facesynth.population.shape import Weights, shape_model
+from facesynth.surface.mesh import FloatArray, IntArray
 from facesynth.template import standard
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 GENDERS = ("female", "male")
 ANCESTRIES = targets.ANCESTRIES
@@ -21,49 +21,12 @@ N_CELLS = len(GENDERS) * len(ANCESTRIES)  # of gender and ancestry; every six su
 YOUNGEST, OLDEST = 18.0, 75.0  # years
 MAX_ATTEMPTS = 50
 
-# Standard deviation of each local axis: by group, then a factor by what the axis' name contains.
-# Chosen so that faces stay plausible; larger ones soon look like nobody.
-GROUP_SIGMA = {
-    "head": 0.24,
-    "nose": 0.33,
-    "mouth": 0.28,
-    "eyes": 0.30,
-    "chin": 0.40,
-    "cheek": 0.40,
-    "forehead": 0.42,
-    "eyebrows": 0.5,
-    "neck": 0.30,
-}
-AXIS_FACTOR = {
-    "@eye-trans": 0.7,
-    "trans": 0.55,
-    "scale-vert": 0.6,
-    "epicanthus": 0.6,
-    "laugh-lines": 0.5,
-    "cleft": 0.6,
-    "jaw-drop": 0.5,
-    "nubian": 0.5,
-    "@eye-push": 0.5,
-    "@eye-scale": 0.6,
-    "angles": 0.6,
-    "greek": 0.6,
-    "hump": 0.7,
-    "temple": 0.7,
-    "height": 0.8,
-    "head-scale": 0.7,
-    "dimples": 0.5,
-    "philtrum": 0.8,
-    "volume": 0.9,
-    "septum": 0.5,
-    "nose-base": 0.6,
-    "nose-point": 0.7,
-    "lip-middle": 0.5,
-    "lip-ext": 0.5,
-    "nose-curve": 0.8,
-    "nose-compression": 0.7,
-    "cupidsbow": 0.8,
-    "mouth-scale-depth": 0.6,
-}
+_TABLES = tomllib.loads(
+    (resources.files("facesynth.population") / "local_axes.toml").read_text(encoding="utf-8")
+)
+GROUP_SIGMA: dict[str, float] = _TABLES["deviation"]
+AXIS_FACTOR: dict[str, float] = _TABLES["factor"]
+TIED_AXES: dict[str, dict[str, Any]] = _TABLES["tied"]
 ASYMMETRY_SIGMA = 0.16
 # Factors by which gender and age reach beyond MakeHuman's own extremes, which are mild.
 DIMORPHISM, AGEING = 1.25, 1.25
@@ -74,15 +37,15 @@ MAX_DEVIATION = 2.3  # standard deviations at which a local axis is cut off
 class Identities:
     """Traits of n subjects; all that is random about their neutral geometry."""
 
-    gender: Ints  # (n,) index into GENDERS
-    ancestry: Ints  # (n,) index into ANCESTRIES, that of the largest share
-    age: Floats  # (n,) years
-    shares: Floats  # (n, 3) mixture of ancestries, rows sum to 1
-    masculinity: Floats  # (n,) 0 to 1, near 0 for women and near 1 for men
-    weight: Floats  # (n,) 0 to 1
-    muscle: Floats  # (n,) 0 to 1
-    local: Floats  # (n, 89) coefficients of the local axes
-    asymmetry: Floats  # (n, 23)
+    gender: IntArray  # (n,) index into GENDERS
+    ancestry: IntArray  # (n,) index into ANCESTRIES, that of the largest share
+    age: FloatArray  # (n,) years
+    shares: FloatArray  # (n, 3) mixture of ancestries, rows sum to 1
+    masculinity: FloatArray  # (n,) 0 to 1, near 0 for women and near 1 for men
+    weight: FloatArray  # (n,) 0 to 1
+    muscle: FloatArray  # (n,) 0 to 1
+    local: FloatArray  # (n, 89) coefficients of the local axes
+    asymmetry: FloatArray  # (n, 23)
 
     def __len__(self) -> int:
         return len(self.age)
@@ -115,7 +78,7 @@ def sample_identities(n: int, seed: int, first: int = 0, *, screened: bool = Tru
     return _stack([_draw(seed, first + i, attempt=0) for i in range(n)])
 
 
-def sample_faces(n: int, seed: int, first: int = 0) -> tuple[Identities, Floats]:
+def sample_faces(n: int, seed: int, first: int = 0) -> tuple[Identities, FloatArray]:
     """The screened subjects of `sample_identities`, and their neutral faces (n, m, 3) in mm."""
     _check_counts(n, seed, first)
     drawn = [_draw(seed, first + i, attempt=0) for i in range(n)]
@@ -136,7 +99,7 @@ def _check_counts(n: int, seed: int, first: int) -> None:
         raise ValueError(f"n, seed and first must not be negative, got {n}, {seed}, {first}")
 
 
-def neutral_geometry(identities: Identities) -> Floats:
+def neutral_geometry(identities: Identities) -> FloatArray:
     """Neutral faces (n, m, 3) in mm, each moved rigidly onto the template."""
     model = shape_model()
     faces = model.surface(model.neutral(identities.weights()))
@@ -144,7 +107,7 @@ def neutral_geometry(identities: Identities) -> Floats:
     return (faces - centre) @ rotation + standard().vertices.mean(0)
 
 
-def geometry(identities: Identities, actions: Weights) -> Floats:
+def geometry(identities: Identities, actions: Weights) -> FloatArray:
     """Faces (n, e, m, 3) in mm with facial actions, given as target weights (n, e, t).
 
     Each subject is moved rigidly onto the template by its neutral face, expressions with it.
@@ -158,7 +121,7 @@ def geometry(identities: Identities, actions: Weights) -> Floats:
     return np.stack(faces, axis=1)
 
 
-def _onto_template(faces: Floats) -> tuple[Floats, Floats]:
+def _onto_template(faces: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Rotations (n, 3, 3), to be applied from the right, and centres (n, 1, 3) (Kabsch 1976)."""
     centre = faces.mean(1, keepdims=True)
     still = standard().vertices - standard().vertices.mean(0)
@@ -198,7 +161,7 @@ def _draw(seed: int, i: int, attempt: int) -> Identities:
 
 
 @functools.cache
-def _sigma() -> Floats:
+def _sigma() -> FloatArray:
     """Standard deviations of the local axes."""
     return np.array(
         [
@@ -209,64 +172,27 @@ def _sigma() -> Floats:
     )
 
 
-# Local axes that go with the labels, by parts of their names.
-_TIED_AXES = {
-    "broad nose": ("nose-scale-horiz", "nose-flaring", "nostrils-width"),
-    "full lips": ("lip-volume", "lip-height"),
-    "brow height": ("eyebrows-trans:down",),
-    "brow ridge": ("eyebrows-trans:backward",),
-    "large nose": ("nose-scale-vert", "nose-volume", "nose-width2"),
-    "cheekbones": ("cheek-bones",),
-    "long face": ("head-scale-vert",),
-    "sagging cheeks": ("cheek-trans:down",),
-    "mouth corners": ("mouth-angles",),
-    "jowls": ("chin-jaw-drop", "neck-double"),
-    "inner eye fold": ("epicanthus",),
-    "eye height": ("eye-height",),
-    "high nose": ("nose-scale-depth", "nose-hump", "nose-greek"),
-    "strong chin": ("chin-bones", "chin-width"),
-    "bags under the eyes": ("eye-bag",),
-    "laugh lines": ("laugh-lines",),
-    "fat": ("head-fat", "cheek-volume", "neck-double"),
-}
-
-
 @functools.cache
-def _tied() -> Floats:
-    """(k, a) which local axes belong to each entry of `_TIED_AXES`."""
+def _tied() -> FloatArray:
+    """(k, a) which local axes belong to each entry of `TIED_AXES`."""
     names = targets.local_axes()
     return np.array(
-        [[float(any(p in n for p in parts)) for n in names] for parts in _TIED_AXES.values()]
+        [
+            [float(any(part in name for part in tied["axes"])) for name in names]
+            for tied in TIED_AXES.values()
+        ]
     )
 
 
-def _label_shift(shares: Floats, male: float, age: float, weight: float) -> Floats:
-    """Shift (a,) of the local axes, in standard deviations, that goes with the labels.
-
-    It comes on top of what the macro targets do, and is weaker than the axes' own spread.
-    """
-    african, asian, caucasian = shares
-    decades = (age - 40) / 20
-    shift = {
-        "broad nose": 0.8 * african + 0.2 * asian - 0.4 * caucasian,
-        "full lips": 0.9 * african - 0.4 * caucasian - 0.7 * male - 0.35 * decades,
-        "brow height": -1.3 * male - 0.15 * decades,
-        "brow ridge": 1.2 * male,
-        "large nose": 0.5 * male + 0.2 * decades,
-        "cheekbones": -0.6 * male,
-        "long face": 0.6 * male,
-        "sagging cheeks": -0.5 * decades,
-        "mouth corners": -0.35 * decades,
-        "jowls": 0.5 * decades,
-        "inner eye fold": -1.2 * asian,
-        "eye height": 0.5 - 0.7 * asian - 1.1 * male - 0.35 * decades,
-        "high nose": 0.7 * caucasian - 0.4 * asian - 0.2 * african,
-        "strong chin": 1.8 * male,
-        "bags under the eyes": 0.6 * decades,
-        "laugh lines": -0.5 * decades,
-        "fat": 2.0 * weight,
-    }
-    return np.array([shift[name] for name in _TIED_AXES]) @ _tied()
+def _label_shift(shares: FloatArray, male: float, age: float, weight: float) -> FloatArray:
+    """Shift (a,) of the local axes, in standard deviations, that goes with the labels."""
+    labels = {"male": male, "age": (age - 40) / 20, "weight": weight, "constant": 1.0}
+    labels |= dict(zip(ANCESTRIES, shares, strict=True))
+    shifts = [
+        sum(factor * labels[name] for name, factor in tied["shift"].items())
+        for tied in TIED_AXES.values()
+    ]
+    return np.array(shifts) @ _tied()
 
 
 def _stack(drawn: list[Identities]) -> Identities:

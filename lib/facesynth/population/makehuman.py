@@ -13,17 +13,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 from PIL import Image
+
+from facesynth.surface.mesh import FloatArray, IntArray
 
 MM_PER_UNIT = 100.0  # MakeHuman's unit is the decimetre
 N_VERTICES = 19158  # of the base mesh hm08
 # the eyeballs' vertices, which follow every target though the face has its own eye surface
 EYEBALLS = {"left": np.arange(14598, 14670), "right": np.arange(14670, 14742)}
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 class MissingDataError(FileNotFoundError):
@@ -47,7 +45,7 @@ def _existing(relative: str) -> Path:
     return path
 
 
-def base_mesh() -> tuple[Floats, Floats, list[list[int]], list[list[int]]]:
+def base_mesh() -> tuple[FloatArray, FloatArray, list[list[int]], list[list[int]]]:
     """Vertices (19158, 3) in mm, texture coordinates (t, 2), and the body's polygons.
 
     A polygon is a list of vertex indices; its twin in the fourth value indexes the texture
@@ -70,7 +68,7 @@ def base_mesh() -> tuple[Floats, Floats, list[list[int]], list[list[int]]]:
     return np.array(vertices) * MM_PER_UNIT, np.array(uv), polygons, uv_polygons
 
 
-def mirror_map() -> Ints:
+def mirror_map() -> IntArray:
     """(19158,) index of each vertex's mirror image across the plane x = 0."""
     table = np.loadtxt(_existing("mpfb2/mesh_metadata/hm08.mirror"), dtype=int, usecols=(0, 1))
     mirror = np.empty(N_VERTICES, dtype=np.int64)
@@ -78,7 +76,7 @@ def mirror_map() -> Ints:
     return mirror
 
 
-def mask_at(name: str, uv: Floats) -> Floats:
+def mask_at(name: str, uv: FloatArray) -> FloatArray:
     """Values (n, 3) in [0, 1] of a mask image of the data at texture coordinates `uv` (n, 2)."""
     image = np.asarray(Image.open(_existing(name)).convert("RGB")) / 255.0
     height, width = image.shape[:2]
@@ -108,7 +106,7 @@ def _stems(folder: Path) -> Iterable[str]:
     return sorted(p.name.split(".target")[0] for p in folder.glob("*.target*"))
 
 
-def load_target(name: str) -> Floats:
+def load_target(name: str) -> FloatArray:
     """Displacements (19158, 3) in mm of one target named as in `target_names`."""
     group, stem = name.split("/")
     folder = {"macro": "macrodetails"}.get(group, group)
@@ -126,7 +124,7 @@ def load_target(name: str) -> Floats:
     return displacement
 
 
-def part_colour(part: str) -> Floats:
+def part_colour(part: str) -> FloatArray:
     """Colour (3,) in [0, 1] that the segmentation image gives a body part."""
     text = _existing("segmentation/body_parts_segmentation.yaml").read_text()
     return np.array(yaml.safe_load(text)["colors"][part]) / 255.0

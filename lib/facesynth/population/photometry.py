@@ -33,6 +33,13 @@ _CAVITY_SHADE = 1.1  # logarithm of the light lost, by a hollow's depth over its
 NOISE_CELLS = (30.0, 13.0, 5.5, 2.2, 0.9, 0.4)  # mm, coarse blotches to pores
 
 
+def check_resolution(resolution: int) -> None:
+    """Raise ValueError for a resolution outside of `RESOLUTIONS`."""
+    low, high = RESOLUTIONS
+    if not low <= resolution <= high:
+        raise ValueError(f"resolution must lie between {low} and {high}, not {resolution}")
+
+
 class Photometry:
     """Paints textures for one template at one resolution.
 
@@ -43,19 +50,13 @@ class Photometry:
     template : Template
     resolution : int
         Pixels along a side of the square textures, 64 to 1024.
-    mapping : UniversalMapping, optional
-        The mapping to the canonical image, at the same resolution; made here if not given.
     """
 
-    def __init__(
-        self, template: Template, resolution: int, mapping: UniversalMapping | None = None
-    ) -> None:
-        if not RESOLUTIONS[0] <= resolution <= RESOLUTIONS[1]:
-            low, high = RESOLUTIONS
-            raise ValueError(f"resolution must lie between {low} and {high}, not {resolution}")
+    def __init__(self, template: Template, resolution: int) -> None:
+        check_resolution(resolution)
         self.template = template
         self.resolution = resolution
-        self.mapping = mapping or UniversalMapping(template, resolution)
+        self.mapping = UniversalMapping(template, resolution)
         self.anatomy = Anatomy(template, self.mapping, resolution)
         place = np.stack([self.anatomy.x, self.anatomy.y, self.anatomy.z], axis=1)
         self._noise = [SolidNoise(place, cell, self.anatomy.texel) for cell in NOISE_CELLS]

@@ -31,6 +31,7 @@ class Pigments:
         self._canthus = gaussian(x, 16, 4) * gaussian(y, -1, 5)
         self._plane = Plane(a, (-110, 110), (-100, 120), grid=0.35)
         self._freckled = _freckled(*a.vertices[:, :2].T.astype(np.float32))
+        self._mouth_height = float(a.curve("upper_lip")[:, 1].mean())
         self._lip_edge = gaussian(y, a.lip_top, 2.5) + gaussian(y, a.lip_bottom, 2.5)
 
     def fields(
@@ -91,12 +92,9 @@ class Pigments:
         _, n13, n5, n2, _, _ = noise
         lips = np.clip(self.anatomy.lips + 0.06 * n5 * self._lip_edge * self.anatomy.lips, 0, 1)
         lip_melanin = np.log(look.melanin) * 0.92 - 0.50 + look.lip_melanin + 0.05 * n5
-        lip_melanin = lip_melanin + 0.20 * smoothstep(-4, 4, self.anatomy.y - self._mouth_height())
+        lip_melanin = lip_melanin + 0.20 * smoothstep(-4, 4, self.anatomy.y - self._mouth_height)
         lip_blood = np.log(look.lip_blood) + 0.10 * n13 + 0.12 * n2 + 0.7 * look.makeup
         return melanin + lips * (lip_melanin - melanin), blood + lips * (lip_blood - blood)
-
-    def _mouth_height(self) -> float:
-        return float(self.anatomy.curve("upper_lip")[:, 1].mean())
 
 
 def _freckled(x: Floats, y: Floats) -> Floats:

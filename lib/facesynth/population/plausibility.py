@@ -6,12 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from facesynth.surface.mesh import edges
+from facesynth.surface.mesh import FloatArray, IntArray, adjacent, edges
 from facesynth.surface.self_intersection import pierced
 from facesynth.template import standard
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 # A face is rejected when a proportion between its landmarks (dlib's numbers) leaves the range of
@@ -31,7 +29,7 @@ SHARPEST_FOLD = -0.8
 LIP_SURROUNDINGS, NOSTRIL_SURROUNDINGS = 4.0, 10.0
 
 
-def acceptable(faces: Floats) -> Bools:
+def acceptable(faces: FloatArray) -> Bools:
     """Whether each of the neutral faces (n, m, 3) can be a subject: (n,)."""
     accepted = plausible(faces)
     # the costly checks last, each for the faces that are left; and only near mouth and nostrils:
@@ -42,18 +40,18 @@ def acceptable(faces: Floats) -> Bools:
     return accepted
 
 
-def proportions(faces: Floats) -> dict[str, Floats]:
+def proportions(faces: FloatArray) -> dict[str, FloatArray]:
     """The proportions of `PROPORTIONS` of faces (n, m, 3): name -> (n,)."""
     points = faces[:, standard().landmarks]
 
-    def length(pair: tuple[int, int]) -> Floats:
+    def length(pair: tuple[int, int]) -> FloatArray:
         a, b = (points[:, k - 17] for k in pair)  # dlib's numbers less the jaw's 17
         return np.linalg.norm(a - b, axis=1)
 
     return {name: length(a) / length(b) for name, (a, b, _, _) in PROPORTIONS.items()}
 
 
-def plausible(faces: Floats) -> Bools:
+def plausible(faces: FloatArray) -> Bools:
     """Whether each of the faces (n, m, 3) has all its proportions within their ranges: (n,)."""
     measured = proportions(faces)
     within = [
@@ -63,7 +61,7 @@ def plausible(faces: Floats) -> Bools:
     return np.all(within, axis=0)
 
 
-def folded(faces: Floats) -> Bools:
+def folded(faces: FloatArray) -> Bools:
     """Whether the skin of each of the faces (n, m, 3) is folded back on itself somewhere: (n,)."""
     corners, pairs = standard().faces.T.copy(), _skin_pairs()
     sharpest = []
@@ -77,7 +75,7 @@ def folded(faces: Floats) -> Bools:
     return np.array(sharpest) < SHARPEST_FOLD
 
 
-def crosses(faces: Floats, triangles: Ints | None = None) -> Bools:
+def crosses(faces: FloatArray, triangles: IntArray | None = None) -> Bools:
     """Whether each of the faces (n, m, 3) passes through itself: (n,). The template's triangles."""
     triangles = standard().faces if triangles is None else triangles
     edge = edges(triangles)
@@ -85,20 +83,16 @@ def crosses(faces: Floats, triangles: Ints | None = None) -> Bools:
 
 
 @functools.cache
-def _skin_pairs() -> Ints:
+def _skin_pairs() -> IntArray:
     """(2, p) adjacent triangles of the template, but for the surface between the lips."""
     face = standard()
-    sides = np.sort(face.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    order = np.lexsort(sides.T)
-    owner = order // 3
-    shared = (sides[order][1:] == sides[order][:-1]).all(1)
-    pairs = np.c_[owner[:-1][shared], owner[1:][shared]]
+    pairs = adjacent(face.faces)
     outside = face.regions["mouth"][face.faces].max(1) == 0
     return pairs[outside[pairs].all(1)].T.copy()
 
 
 @functools.cache
-def _narrow_places() -> tuple[Ints, Ints]:
+def _narrow_places() -> tuple[IntArray, IntArray]:
     """Vertices (k,) near lips and nostrils, and triangles between them as indices into these."""
     face = standard()
     lips = np.r_[face.curves["upper_lip"], face.curves["lower_lip"]]

@@ -68,7 +68,9 @@ class Relief:
         a = self.anatomy
         ages = look.wrinkles
         of_pores, of_lines, of_wrinkles = rng.spawn(3)
-        height = -look.pores * self._porous * self._pits(self._pores.sample(of_pores))
+        # pores of common size are small pits in flat skin
+        pits = 0.074 * smoothstep(0.5, 2.1, self._pores.sample(of_pores))
+        height = -look.pores * self._porous * pits
         _, _, n5, n2, n1, n04 = noise
         height += (0.05 + 0.05 * ages) * n5 + (0.018 + 0.022 * ages) * n2
         height += look.pores * (0.013 * n1 + 0.014 * n04)
@@ -91,11 +93,6 @@ class Relief:
             if sigma > 0.35:  # finer than a pixel otherwise
                 total += weight * (gaussian_filter(image, sigma, truncate=2.5) - image)
         return total.ravel()
-
-    @staticmethod
-    def _pits(noise: Floats) -> Floats:
-        """Depth (R²,) in mm of pores of common size: small pits in flat skin."""
-        return 0.074 * smoothstep(0.5, 2.1, noise)
 
     def _dynamic(
         self, look: Appearance, squeeze: Floats | None, rng: np.random.Generator

@@ -19,7 +19,7 @@ from facesynth.files.atomic import WriteError, write_whole
 from facesynth.population.appearance import sample_appearance
 from facesynth.population.expression import sample_expressions
 from facesynth.population.identity import ANCESTRIES, GENDERS, Identities, sample_faces
-from facesynth.population.photometry import Photometry
+from facesynth.population.photometry import Photometry, check_resolution
 from facesynth.rendering import colour
 from facesynth.template import standard
 
@@ -34,7 +34,7 @@ class CacheError(OSError):
 
 @dataclass(frozen=True)
 class Population:
-    """n subjects. Images are sRGB as in a file; `facesynth.colour` makes them linear."""
+    """n subjects. Images are sRGB as in a file; `rendering.colour` makes them linear."""
 
     geometry: npt.NDArray[np.float32]  # (n, m, 3) mm, neutral, moved rigidly onto the template
     labels: npt.NDArray[np.void]  # (n,) fields gender, ancestry, age (years)
@@ -69,15 +69,15 @@ def sample(
     relief       whether to keep the relief that the textures were shaded with, too
     n_jobs       worker processes, as in joblib (-1: one for each core)
     cache        folder of finished subjects; by default `FACESYNTH_CACHE` or the user's cache. A
-                 run that was stopped goes on where it was. The code that made a file is part of its
+                 run that was stopped resumes. The code that made a file is part of its
                  name, so a changed recipe never meets old faces.
     progress     whether to show a bar
 
     Raises ValueError for a negative n or seed or an impossible resolution, and CacheError when the
     cache cannot be written (a full disk, say); what was finished before stays.
     """
-    if resolution is not None and not 64 <= resolution <= 1024:
-        raise ValueError(f"resolution must lie between 64 and 1024, got {resolution}")
+    if resolution is not None:
+        check_resolution(resolution)
     if relief and resolution is None:
         raise ValueError("relief is an image, as textures are: it needs a resolution")
     if n < 0 or seed < 0:
@@ -97,7 +97,7 @@ def sample(
         bar.update(n - sum(chunk.n for chunk in missing))
         for made in parallel(joblib.delayed(_make)(chunk) for chunk in missing) if missing else ():
             bar.update(made)
-    if not chunks:  # nobody: the columns of one subject, without it
+    if not chunks:  # no subjects: the columns of one, without its row
         one = _draw(_Chunk(folder, 0, 1, seed, resolution, expressions, relief))
         return _join([{name: column[:0] for name, column in one.items()}])
     return _join([_load(chunk) for chunk in chunks])
@@ -212,7 +212,7 @@ def _key(seed: int, resolution: int | None, expressions: bool, relief: bool) -> 
     digest = hashlib.sha256(f"{seed} {resolution} {expressions} {relief} {CHUNK}".encode())
     package = Path(__file__).parents[1]
     rooms = ("population", "mapping", "surface")
-    sources = sorted(path for room in rooms for path in package.glob(f"{room}/*.py"))
+    sources = sorted(path for room in rooms for path in package.glob(f"{room}/*.*"))
     for source in [*sources, package / "rendering/colour.py"]:
         digest.update(source.read_bytes())
     for name in ("anny", "numpy", "scipy", "embreex"):

@@ -24,9 +24,8 @@ from facesynth.population.topology import (
     rows_outwards,
     topology,
 )
+from facesynth.surface.mesh import FloatArray, IntArray
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Weights = npt.NDArray[np.float64]  # (n, t) target weights
 
 CLOSED_LIPS = 0.4  # mm between the lips of a neutral face
@@ -58,14 +57,14 @@ class Opening:
     of those below.
     """
 
-    upper: Ints  # (r, u) rows of vertices, from the edge outwards
-    lower: Ints  # (r, w)
-    under: Floats  # (u, w) interpolates the lower curve below the upper one's vertices
-    over: Floats  # (w, u) and the other way round
-    follow_upper: Floats  # (b, u) how much a vertex of the skin follows each of the upper curve's
-    follow_lower: Floats  # (b, w)
+    upper: IntArray  # (r, u) rows of vertices, from the edge outwards
+    lower: IntArray  # (r, w)
+    under: FloatArray  # (u, w) interpolates the lower curve below the upper one's vertices
+    over: FloatArray  # (w, u) and the other way round
+    follow_upper: FloatArray  # (b, u) how much the skin's vertices follow each of the upper curve's
+    follow_lower: FloatArray  # (b, w)
 
-    def gaps(self, points: Floats) -> tuple[Floats, Floats]:
+    def gaps(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Heights (..., u) and (..., w) in mm between the ridges, at each curve's vertices."""
         upper, lower = points[..., self.upper, 1].min(-2), points[..., self.lower, 1].max(-2)
         return upper - lower @ self.under.T, upper @ self.over.T - lower
@@ -77,12 +76,12 @@ class ShapeModel:
 
     topology: Topology
     names: tuple[str, ...]  # (t,) targets
-    base: Floats  # (b + 144, 3) mm
-    targets: Floats  # (t, (b + 144) * 3) mm
+    base: FloatArray  # (b + 144, 3) mm
+    targets: FloatArray  # (t, (b + 144) * 3) mm
     mouth: Opening
     eyes: dict[str, Opening]  # "left", "right"
-    clearance: Floats  # (b,) mm that the skin keeps from the eyeballs
-    eye_rings: dict[str, Floats]  # (5, k, k) from the lid loop's vertices to rings within it
+    clearance: FloatArray  # (b,) mm that the skin keeps from the eyeballs
+    eye_rings: dict[str, FloatArray]  # (5, k, k) from the lid loop's vertices to rings within it
 
     def row(self, name: str) -> int:
         """Row of a target by name; UnknownTargetError if there is none."""
@@ -91,10 +90,10 @@ class ShapeModel:
             raise UnknownTargetError(f"no target {name!r}; near it are {', '.join(near) or 'none'}")
         return self.names.index(name)
 
-    def _moved(self, points: Floats, weights: Weights) -> Floats:
+    def _moved(self, points: FloatArray, weights: Weights) -> FloatArray:
         return points + (weights @ self.targets).reshape(-1, len(self.base), 3)
 
-    def neutral(self, weights: Weights) -> Floats:
+    def neutral(self, weights: Weights) -> FloatArray:
         """Control points (n, b + 144, 3) in mm of neutral faces: as targets say, lips together."""
         points = self._moved(self.base, weights)
         b = len(self.topology.base)
@@ -112,7 +111,7 @@ class ShapeModel:
             points[:, :b, 1] += 0.5 * (below - wanted[1]) * held[1] @ self.mouth.follow_lower.T
         return points
 
-    def expressive(self, neutral: Floats, weights: Weights) -> Floats:
+    def expressive(self, neutral: FloatArray, weights: Weights) -> FloatArray:
         """Control points of the same faces with actions, given as target weights (n, t), added."""
         points = self._moved(neutral, weights)
         b = len(self.topology.base)
@@ -129,7 +128,7 @@ class ShapeModel:
                 points[:, :b, 1] -= 0.5 * below @ opening.follow_lower.T
         return points
 
-    def surface(self, points: Floats) -> Floats:
+    def surface(self, points: FloatArray) -> FloatArray:
         """Vertices (n, m, 3) in mm of the faces with control points (n, b + 144, 3)."""
         top = self.topology
         b = len(top.base)
@@ -147,7 +146,7 @@ class ShapeModel:
         flat = coarse.transpose(1, 0, 2).reshape(c, n * 3)
         return (top.subdivision @ flat).reshape(len(top.fine_mirror), n, 3).transpose(1, 0, 2)
 
-    def _fit_eye(self, coarse: Floats, ball: Floats, side: str) -> None:
+    def _fit_eye(self, coarse: FloatArray, ball: FloatArray, side: str) -> None:
         """Keep the skin around an eye outside of its ball, and span the eye's surface; in place."""
         b = len(self.topology.base)
         low, high = ball.min(1), ball.max(1)  # (n, 3)
@@ -197,14 +196,14 @@ def shape_model() -> ShapeModel:
     )
 
 
-def _clearance(skin: Polygons, top: Topology) -> Floats:
+def _clearance(skin: Polygons, top: Topology) -> FloatArray:
     clearance = np.full(len(top.base), SKIN_CLEARANCE)
     for lid in top.lids.values():
         clearance[rows_outwards(skin, lid, len(LID_CLEARANCE))] = np.array(LID_CLEARANCE)[:, None]
     return clearance
 
 
-def _rings(base: Floats, lid: Ints) -> Floats:
+def _rings(base: FloatArray, lid: IntArray) -> FloatArray:
     """(5, k, k) matrices that shrink a lid loop about the line midway between the lids.
 
     About a point, the loop of a nearly closed eye, which is a curved slit, would cross itself.
@@ -213,7 +212,7 @@ def _rings(base: Floats, lid: Ints) -> Floats:
     index = {int(v): i for i, v in enumerate(lid)}
     curves = [[index[int(v)] for v in curve] for curve in _lids(base, lid)]
 
-    def midway(at: Floats) -> Floats:
+    def midway(at: FloatArray) -> FloatArray:
         matrix = np.zeros((len(at), len(lid)))
         for curve in curves:
             matrix[:, curve] += 0.5 * _interpolation(x[curve], at)
@@ -224,7 +223,7 @@ def _rings(base: Floats, lid: Ints) -> Floats:
     return np.stack([midway(centre + s * (x - centre)) + s * (own - midway(x)) for s in EYE_RINGS])
 
 
-def _lids(base: Floats, lid: Ints) -> tuple[Ints, Ints]:
+def _lids(base: FloatArray, lid: IntArray) -> tuple[IntArray, IntArray]:
     """Upper and lower lid, each from the inner to the outer corner, which they share."""
     loop = np.roll(lid, -int(np.abs(base[lid, 0]).argmin()))
     outer = int(np.abs(base[loop, 0]).argmax())
@@ -234,7 +233,7 @@ def _lids(base: Floats, lid: Ints) -> tuple[Ints, Ints]:
 
 
 def _opening(
-    skin: Polygons, upper: Ints, lower: Ints, base: Floats, rows: int, reach: float
+    skin: Polygons, upper: IntArray, lower: IntArray, base: FloatArray, rows: int, reach: float
 ) -> Opening:
     """The opening between two curves along which |x| or x increases."""
     near_upper, near_lower = (_skin_distance(skin, base, curve) for curve in (upper, lower))
@@ -249,13 +248,13 @@ def _opening(
     )
 
 
-def _interpolation(knots: Floats, at: Floats) -> Floats:
+def _interpolation(knots: FloatArray, at: FloatArray) -> FloatArray:
     """(a, k) matrix of linear interpolation between increasing knots."""
     knots = np.maximum.accumulate(knots)  # a lip's edge may curl back by a fraction of a mm
     return np.stack([np.interp(at, knots, hat) for hat in np.eye(len(knots))], axis=1)
 
 
-def _skin_distance(skin: Polygons, base: Floats, curve: Ints) -> Floats:
+def _skin_distance(skin: Polygons, base: FloatArray, curve: IntArray) -> FloatArray:
     """Distances (k, b) in mm along the skin's edges from each vertex of a curve; inf beyond 40."""
     edges = np.concatenate([np.c_[p, np.roll(p, -1)] for p in skin])
     edges = np.unique(np.sort(edges, 1), axis=0)  # once each, or a matrix would add lengths up
@@ -265,7 +264,7 @@ def _skin_distance(skin: Polygons, base: Floats, curve: Ints) -> Floats:
     return dijkstra(graph, directed=False, indices=curve, limit=40.0)
 
 
-def _following(own: Floats, other: Floats, reach: float) -> Floats:
+def _following(own: FloatArray, other: FloatArray, reach: float) -> FloatArray:
     """Weights (b, k) by which the skin follows its own curve, not the other, by distance (k, b)."""
     nearest, rival = np.minimum(own.min(0), 900.0), np.minimum(other.min(0), 900.0)
     share = np.exp(-(np.minimum(own, 900.0) - nearest) / 2.0)

@@ -16,52 +16,15 @@ concentrations, built on first use, answers by bilinear interpolation.
 """
 
 from functools import cache
+from importlib import resources
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 
-# Molar extinction coefficients of haemoglobin in water, cm⁻¹/(mol/l): wavelength in nm, HbO2, Hb.
-# S. Prahl's compilation of data of W. B. Gratzer and N. Kollias, omlc.org/spectra/hemoglobin.
-_HAEMOGLOBIN = np.array(
-    [
-        [380, 109564, 145232],
-        [390, 167748, 167780],
-        [400, 266232, 223296],
-        [410, 466840, 303956],
-        [420, 480360, 407560],
-        [430, 246072, 528600],
-        [440, 102580, 413280],
-        [450, 62816, 103292],
-        [460, 44480, 23388.8],
-        [470, 33209.2, 16156.4],
-        [480, 26629.2, 14550],
-        [490, 23684.4, 16684],
-        [500, 20932.8, 20862],
-        [510, 20035.2, 25773.6],
-        [520, 24202.4, 31589.6],
-        [530, 39956.8, 39036.4],
-        [540, 53236, 46592],
-        [550, 43016, 53412],
-        [560, 32613.2, 53788],
-        [570, 44496, 45072],
-        [580, 50104, 37020],
-        [590, 14400.8, 28324.4],
-        [600, 3200, 14677.2],
-        [610, 1506, 9443.6],
-        [620, 942, 6509.6],
-        [630, 610, 5148.8],
-        [640, 442, 4345.2],
-        [650, 368, 3750.12],
-        [660, 319.6, 3226.56],
-        [670, 294, 2795.12],
-        [680, 277.6, 2407.92],
-        [690, 276, 2051.96],
-        [700, 290, 1794.28],
-        [710, 314, 1540.48],
-        [720, 348, 1325.88],
-    ]
-)
+# Molar extinction coefficients of haemoglobin (35, 3): nm, with oxygen, without, in cm⁻¹/(mol/l).
+with (resources.files("facesynth.population") / "haemoglobin.csv").open(encoding="utf-8") as _file:
+    _HAEMOGLOBIN = np.loadtxt(_file, delimiter=",")
 WAVELENGTHS = _HAEMOGLOBIN[:, 0]  # nm
 
 OXYGEN_SATURATION = 0.75  # of the blood in the dermis, arterial and venous together

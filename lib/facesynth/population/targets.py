@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facesynth.population.shape import Weights, shape_model
-
-Floats = npt.NDArray[np.float64]
+from facesynth.surface.mesh import FloatArray
 
 ANCESTRIES = ("african", "asian", "caucasian")  # MakeHuman's names for its targets
 LOCAL_GROUPS = ("head", "nose", "mouth", "eyes", "chin", "cheek", "forehead", "eyebrows", "neck")
@@ -29,7 +28,7 @@ OPPOSITES = (
 
 
 def macro_weights(
-    male: Floats, age: Floats, ancestry: Floats, muscle: Floats, weight: Floats
+    male: FloatArray, age: FloatArray, ancestry: FloatArray, muscle: FloatArray, weight: FloatArray
 ) -> Weights:
     """Target weights (n, t) of macro traits.
 
@@ -50,7 +49,7 @@ def macro_weights(
     return weights
 
 
-def _thirds(x: Floats) -> list[tuple[str, Floats]]:
+def _thirds(x: FloatArray) -> list[tuple[str, FloatArray]]:
     """Linear interpolation between minimum (0), average (1/2) and maximum (1)."""
     return [
         ("min", np.maximum(0, 1 - 2 * x)),
@@ -65,7 +64,7 @@ def mean_weights() -> Weights:
     return macro_weights(half, years_to_age(np.array([35.0])), np.full((1, 3), 1 / 3), half, half)
 
 
-def years_to_age(years: Floats) -> Floats:
+def years_to_age(years: FloatArray) -> FloatArray:
     """MakeHuman's age, from young (0, at 25 years) to old (1, at 90); the youngest lie below 0."""
     return np.clip((years - 25.0) / 65.0, -0.1, 0.8)
 
@@ -97,7 +96,7 @@ def local_axes() -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
     return {name: (tuple(low), tuple(high)) for name, (low, high) in sorted(axes.items())}
 
 
-def local_weights(coefficients: Floats) -> Weights:
+def local_weights(coefficients: FloatArray) -> Weights:
     """Target weights (n, t) of local coefficients (n, len(local_axes())).
 
     An axis without a negative direction moves the same way for both signs.
@@ -124,7 +123,7 @@ def asymmetry_axes() -> tuple[tuple[int, int], ...]:
     )
 
 
-def asymmetry_weights(coefficients: Floats) -> Weights:
+def asymmetry_weights(coefficients: FloatArray) -> Weights:
     """Target weights (n, t) of asymmetries (n, len(asymmetry_axes()))."""
     weights = np.zeros((len(coefficients), len(shape_model().names)))
     for value, (left, right) in zip(coefficients.T, asymmetry_axes(), strict=True):

@@ -1,7 +1,6 @@
 """Making the standard template: the mean neutral face, its regions, landmarks and named curves."""
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from facesynth.population import makehuman
@@ -9,10 +8,8 @@ from facesynth.population.shape import shape_model
 from facesynth.population.targets import mean_weights
 from facesynth.population.topology import topology
 from facesynth.surface import mesh
+from facesynth.surface.mesh import FloatArray, IntArray
 from facesynth.template import Template
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 # Where the landmarks of the right half (x < 0) lie on the template, x and y in mm; the surface
 # gives z. iBUG's numbers (from 0): those of a pair are mirrored, the rest lie on the midline.
@@ -45,7 +42,7 @@ def make() -> Template:
     )
 
 
-def _curves() -> dict[str, Ints]:
+def _curves() -> dict[str, IntArray]:
     # a coarse vertex keeps its number in the subdivided mesh
     model = shape_model()
     curves = {"upper_lip": model.mouth.upper[0], "lower_lip": model.mouth.lower[0]}
@@ -55,12 +52,12 @@ def _curves() -> dict[str, Ints]:
     return curves
 
 
-def _regions(vertices: Floats) -> dict[str, Floats]:
+def _regions(vertices: FloatArray) -> dict[str, FloatArray]:
     """Memberships, from the coarse mesh by the same subdivision as positions."""
     top, model = topology(), shape_model()
     n, b = len(top.mirror), len(top.base)
 
-    def patch(members: Ints) -> Floats:
+    def patch(members: IntArray) -> FloatArray:
         return np.clip(top.subdivision @ np.isin(np.arange(n), members).astype(float), 0, 1)
 
     lips = np.zeros(n)
@@ -86,7 +83,7 @@ def _regions(vertices: Floats) -> dict[str, Floats]:
     }
 
 
-def _texture_coordinates() -> Floats:
+def _texture_coordinates() -> FloatArray:
     """MakeHuman's texture coordinates (b, 2) of the coarse vertices."""
     _, uv, polygons, uv_polygons = makehuman.base_mesh()
     of_vertex = np.zeros((makehuman.N_VERTICES, 2))
@@ -94,7 +91,9 @@ def _texture_coordinates() -> Floats:
     return of_vertex[topology().base]
 
 
-def _landmarks(vertices: Floats, lips: Floats, curves: dict[str, Ints], mirror: Ints) -> Ints:
+def _landmarks(
+    vertices: FloatArray, lips: FloatArray, curves: dict[str, IntArray], mirror: IntArray
+) -> IntArray:
     """The 43 landmarks, in the order of dlib's 68; the right half first, as there."""
 
     def nearest(x: float, y: float) -> int:
@@ -109,7 +108,7 @@ def _landmarks(vertices: Floats, lips: Floats, curves: dict[str, Ints], mirror: 
     def mirrored(right: list[int]) -> list[int]:
         return [int(v) for v in mirror[right[::-1]]]
 
-    def along(curve: Ints, parts: list[float]) -> list[int]:
+    def along(curve: IntArray, parts: list[float]) -> list[int]:
         x = vertices[curve, 0]
         wanted = x[0] + np.array(parts) * (x[-1] - x[0])
         return [int(curve[np.abs(x - w).argmin()]) for w in wanted]

@@ -11,14 +11,12 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from facesynth.population import makehuman
+from facesynth.surface.mesh import FloatArray, IntArray, adjacent, closed_curves
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Polygons = list[list[int]]
 
 EYE_RINGS = (0.86, 0.70, 0.52, 0.34, 0.17)  # rings of the eye surface, as fractions of the lid loop
@@ -33,20 +31,18 @@ BORDER_SMOOTHINGS = 8  # passes that straighten the ragged cut through the head
 class Topology:
     """Coarse face (n vertices) and the matrix to its subdivision (m vertices)."""
 
-    base: (
-        Ints  # (b,) MakeHuman's index of the first b coarse vertices; the others fill the openings
-    )
-    mirror: Ints  # (n,) coarse mirror permutation
+    base: IntArray  # (b,) MakeHuman's index of the first b coarse vertices; others fill openings
+    mirror: IntArray  # (n,) coarse mirror permutation
     polygons: Polygons  # coarse polygons, counter-clockwise from outside
-    lids: dict[str, Ints]  # "left", "right": (k,) coarse lid loop; left[i] mirrors right[i]
-    eye_rings: dict[str, Ints]  # (5, k) coarse vertices of the eye surface
-    upper_lip: Ints  # (u,) coarse contact line, from the right corner (x < 0) to the left one
-    lower_lip: Ints  # (l,) the same for the lower lip; the corners are shared
-    mouth_columns: Ints  # (l - 2,) vertices of the upper lip above those of the lower lip
-    mouth_rows: Ints  # (3, l - 2) coarse vertices between the lips
+    lids: dict[str, IntArray]  # "left", "right": (k,) coarse lid loop; left[i] mirrors right[i]
+    eye_rings: dict[str, IntArray]  # (5, k) coarse vertices of the eye surface
+    upper_lip: IntArray  # (u,) coarse contact line, from the right corner (x < 0) to the left one
+    lower_lip: IntArray  # (l,) the same for the lower lip; the corners are shared
+    mouth_columns: IntArray  # (l - 2,) vertices of the upper lip above those of the lower lip
+    mouth_rows: IntArray  # (3, l - 2) coarse vertices between the lips
     subdivision: sp.csr_matrix  # (m, n) Catmull-Clark step after straightening the border
-    faces: Ints  # (f, 3) triangles of the subdivided face
-    fine_mirror: Ints  # (m,) mirror permutation of the subdivided face
+    faces: IntArray  # (f, 3) triangles of the subdivided face
+    fine_mirror: IntArray  # (m,) mirror permutation of the subdivided face
 
 
 @functools.cache
@@ -71,7 +67,7 @@ def topology() -> Topology:
     used = np.unique(np.concatenate([np.array(p) for p in polygons]))
     number = {int(v): i for i, v in enumerate(used)}
 
-    def renumber(vertices: object) -> Ints:
+    def renumber(vertices: object) -> IntArray:
         return np.vectorize(number.__getitem__, otypes=[np.int64])(np.asarray(vertices))
 
     compact = [[number[v] for v in p] for p in polygons]
@@ -100,20 +96,10 @@ def topology() -> Topology:
 def boundary_loops(polygons: Polygons) -> Polygons:
     """Closed boundary curves, directed so that a polygon along one of them would fill it."""
     directed = {(a, b) for p in polygons for a, b in zip(p, p[1:] + p[:1], strict=True)}
-    following = {b: a for a, b in directed if (b, a) not in directed}
-    loops = []
-    while following:
-        first, vertex = following.popitem()
-        loop = [first]
-        while vertex != first:
-            loop.append(vertex)
-            vertex = following.pop(vertex)
-        loops.append(loop)
-    # start at the smallest index, so that the result does not depend on the order of a set
-    return sorted(loop[(k := loop.index(min(loop))) :] + loop[:k] for loop in loops)
+    return closed_curves((b, a) for a, b in directed if (b, a) not in directed)
 
 
-def rows_outwards(polygons: Polygons, curve: Ints, count: int) -> Ints:
+def rows_outwards(polygons: Polygons, curve: IntArray, count: int) -> IntArray:
     """(count, k) vertices met on leaving a curve of k vertices straight across quads.
 
     The first row is the curve itself. `polygons` lie on one side of the curve, which is a whole
@@ -152,7 +138,7 @@ def _visible_face() -> Polygons:
     front = (z - 0.64 > np.maximum(0, 6.5 - y) * 0.75) & (y < 8.17) & ((y > 6.2) | (z > 1.12))
     kept = np.flatnonzero(head & ~ear & front)
     while True:  # polygons that hang on by one edge go
-        shared = _shared_edges([polygons[k] for k in kept])
+        shared = adjacent(np.array(polygons)[kept])
         ragged = np.bincount(shared.ravel(), minlength=len(kept)) < 2
         if not ragged.any():
             break
@@ -163,7 +149,7 @@ def _visible_face() -> Polygons:
     return [list(polygons[k]) for k in kept[largest]]
 
 
-def _openings(polygons: Polygons, positions: Floats) -> tuple[list[int], list[int], list[int]]:
+def _openings(polygons: Polygons, positions: FloatArray) -> tuple[list[int], list[int], list[int]]:
     """The outer boundary and the loops of the right eye (x < 0) and of the mouth."""
     outer, *holes = sorted(boundary_loops(polygons), key=len, reverse=True)
     holes.sort(key=lambda hole: positions[hole, 0].mean())
@@ -177,19 +163,6 @@ def _without_rim(polygons: Polygons, rim: set[int], strips: int) -> Polygons:
         polygons = [p for p in polygons if not rim & set(p)]
         rim = {v for p in touching for v in p} - rim
     return polygons
-
-
-def _shared_edges(polygons: Polygons) -> Ints:
-    """(e, 2) pairs of polygons that share an edge."""
-    owner: dict[tuple[int, int], int] = {}
-    pairs = []
-    for k, p in enumerate(polygons):
-        for edge in zip(p, p[1:] + p[:1], strict=True):
-            key = (min(edge), max(edge))
-            if key in owner:
-                pairs.append((owner[key], k))
-            owner[key] = k
-    return np.array(pairs)
 
 
 class _NewVertices:
@@ -231,7 +204,7 @@ def _ring(outer: list[int], inner: list[int]) -> Polygons:
     return [[outer[i], outer[(i + 1) % n], inner[(i + 1) % n], inner[i]] for i in range(n)]
 
 
-def _split_lips(mouth: list[int], positions: Floats) -> tuple[list[int], list[int]]:
+def _split_lips(mouth: list[int], positions: FloatArray) -> tuple[list[int], list[int]]:
     """The two lips of the mouth's loop, each from the right corner (x < 0) to the left one."""
     x = positions[mouth, 0]
     loop = np.roll(mouth, -int(x.argmin())).tolist()
@@ -247,7 +220,7 @@ def _fill_mouth(
     upper: list[int],
     lower: list[int],
     loop: list[int],
-    positions: Floats,
+    positions: FloatArray,
 ) -> tuple[list[int], Polygons]:
     """Close the mouth with a patch whose columns lead from the upper lip to the lower one.
 
@@ -278,7 +251,9 @@ def _fill_mouth(
     return [upper[i] for i in top], rows
 
 
-def catmull_clark(polygons: Polygons, n: int, mirror: Ints) -> tuple[sp.csr_matrix, Ints, Ints]:
+def catmull_clark(
+    polygons: Polygons, n: int, mirror: IntArray
+) -> tuple[sp.csr_matrix, IntArray, IntArray]:
     """One Catmull-Clark step (Catmull & Clark 1978) as a matrix.
 
     Returns the matrix (m, n) from old to new vertices (old vertices, edges, polygons, in this
@@ -294,7 +269,7 @@ def catmull_clark(polygons: Polygons, n: int, mirror: Ints) -> tuple[sp.csr_matr
     edge_of = edge_of.ravel()
     n_edges, n_polygons = len(edges), len(polygons)
 
-    def matrix(rows: Ints, cols: Ints, shape: tuple[int, int]) -> sp.csr_matrix:
+    def matrix(rows: IntArray, cols: IntArray, shape: tuple[int, int]) -> sp.csr_matrix:
         return sp.csr_matrix((np.ones(len(rows)), (rows, cols)), shape=shape)
 
     face_points = sp.diags(1 / size) @ matrix(owner, corner, (n_polygons, n))
@@ -330,14 +305,14 @@ def catmull_clark(polygons: Polygons, n: int, mirror: Ints) -> tuple[sp.csr_matr
     return sp.vstack([vertex_points, edge_points, face_points]).tocsr(), quads, fine_mirror
 
 
-def _lookup_edges(edges: Ints, wanted: Ints) -> Ints:
+def _lookup_edges(edges: IntArray, wanted: IntArray) -> IntArray:
     """Index in the sorted (e, 2) `edges` of each row of `wanted`, whatever its direction."""
     n = int(edges.max()) + 1
     wanted = np.sort(wanted, 1)
     return np.searchsorted(edges @ [n, 1], wanted @ [n, 1])
 
 
-def _straighten_border(polygons: Polygons, n: int, border: Ints) -> sp.csr_matrix:
+def _straighten_border(polygons: Polygons, n: int, border: IntArray) -> sp.csr_matrix:
     """(n, n) matrix that smooths the border curve, and relaxes the two rows beside it with it."""
     curve = sp.identity(n, format="lil")
     curve[border, border] = 0.5

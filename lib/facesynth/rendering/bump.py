@@ -4,17 +4,13 @@ A surface displaced by h along its normal n has the normal n - ∇h, with the gr
 surface. The image holds h as a function of u and v, so ∇h = ∂h/∂u ∇u + ∂h/∂v ∇v.
 """
 
-from typing import Any
-
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
 from facesynth.rendering.material import Hits, look_up
-from facesynth.surface.mesh import triangle_areas
-
-Floats = NDArray[np.floating[Any]]
+from facesynth.surface.mesh import Floats, triangle_areas
 
 _FOOTPRINT = 0.45  # of a pixel: standard deviation of the filter against what is finer than it
 

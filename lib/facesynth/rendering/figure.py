@@ -22,6 +22,7 @@ _SURFACE = {
 }
 _HIDDEN = {"visible": False}
 _LAYOUT = {
+    "height": 450,
     "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
     "scene": {
         "xaxis": _HIDDEN,
@@ -40,11 +41,9 @@ def interactive(
     *,
     colors: ArrayLike | None = None,
     intensity: ArrayLike | None = None,
-    colorscale: str = "Viridis",
     colorbar_title: str = "",
     labels: Sequence[str] = (),
     slider: str = "",
-    height: int = 450,
 ) -> go.Figure:
     """A rotatable mesh; several sets of vertices become the steps of a slider.
 
@@ -58,14 +57,12 @@ def interactive(
         Of the vertices. Without colours and intensity the face is made of clay.
     intensity : (m,) or (s, m)
         A number for each vertex, in place of colours.
-    colorscale, colorbar_title : str
-        How the intensity is shown.
+    colorbar_title : str
+        What the intensity is, on the scale Viridis.
     labels : sequence of s str
         Of the slider's steps; the middle one is shown first.
     slider : str
         Stands before the label of the current step.
-    height : int
-        Of the figure, in pixels.
 
     Coordinates are kept as 16-bit fractions of the mesh's extent (3 micrometres for a face), and a
     step repeats only what changes: 80 kB for 10,000 vertices, 120 kB with colours.
@@ -94,8 +91,8 @@ def interactive(
     if intensity is not None:
         bar = {"title": colorbar_title, "len": 0.7, "thickness": 14}
         limits = {"cmin": float(np.min(intensity)), "cmax": float(np.max(intensity))}
-        mesh.update(**limits, colorscale=colorscale, colorbar=bar)
-    figure = go.Figure(mesh, layout=_LAYOUT | {"height": height})
+        mesh.update(**limits, colorscale="Viridis", colorbar=bar)
+    figure = go.Figure(mesh, layout=_LAYOUT)
     if len(steps) > 1:
         figure.update_layout(sliders=[_slider(labels, looks, slider, shown)])
     return figure
@@ -156,9 +153,7 @@ def _slider(
     }
 
 
-def dots(
-    series: Mapping[str, tuple[ArrayLike, ArrayLike]], *, side: int = 64, height: int = 520
-) -> go.Figure:
+def dots(series: Mapping[str, tuple[ArrayLike, ArrayLike]], *, side: int = 64) -> go.Figure:
     """Dots in the plane, each of which shows its picture when it is pointed at.
 
     Parameters
@@ -168,8 +163,6 @@ def dots(
         shows the names alone.
     side : int
         Pixels along a side, to which pictures are shrunk: some 2 kB each.
-    height : int
-        Of the figure, in pixels.
 
     Raises
     ------
@@ -194,7 +187,7 @@ def dots(
         )
     hidden = {"showticklabels": False, "zeroline": False}
     figure.update_layout(
-        height=height,
+        height=520,
         hovermode="closest",
         legend={"orientation": "h", "y": 1.08},
         xaxis=hidden,

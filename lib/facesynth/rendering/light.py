@@ -4,13 +4,13 @@ The lamps are fixed to the camera: yaw and pitch turn the head, and the light st
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from embreex.rtcore_scene import EmbreeScene
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.floating[Any]]
+from facesynth.surface.mesh import Floats
+
 Triple = tuple[float, float, float]
 
 _GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))  # turns of it cover a disk or a sphere evenly

@@ -1,14 +1,13 @@
 """What a surface is made of: a texture, colours at its vertices, or clay."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 
 from facesynth.rendering.colour import from_uint8
-
-Floats = NDArray[np.floating[Any]]
+from facesynth.surface.mesh import Floats
 
 CLAY = np.array([0.42, 0.40, 0.375], np.float32)  # linear RGB
 

@@ -1,7 +1,6 @@
 """A camera, and rendering a face by ray casting."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from embreex.mesh_construction import TriangleMesh
@@ -13,9 +12,7 @@ from facesynth.rendering.bump import bend
 from facesynth.rendering.colour import to_uint8
 from facesynth.rendering.light import STUDIO, Light, ambient_occlusion, shade, soft_shadow, unit
 from facesynth.rendering.material import Hits, albedo, check_material
-from facesynth.surface.mesh import check_arrays, vertex_normals
-
-Floats = NDArray[np.floating[Any]]
+from facesynth.surface.mesh import Floats, check_arrays, vertex_normals
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,14 @@ _BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 def _load_obj(path: Path) -> Parts:
     found = read_obj(path)
-    told = _told_images(found.libraries, path)
-    told |= _stand_in([name for name in found.materials if name not in told], path, found)
-    images = [_image_beside(told[name], path) for name in found.materials]
+    libraries = [path.parent / name for name in found.libraries]
+    named: dict[str, str] = {}  # the image of each material, from those MTL files that exist
+    for library in filter(Path.is_file, libraries):
+        named |= read_mtl(library)
+    named |= _stand_in([name for name in found.materials if name not in named], path, found)
+    images = [_image_beside(named[name], path) for name in found.materials]
     # photographs in the order of the MTL file, whichever the triangles use first
-    order = np.argsort([list(told).index(name) for name in found.materials])
+    order = np.argsort([list(named).index(name) for name in found.materials])
     different = list(dict.fromkeys(images[k] for k in order))
     return {
         "vertices": found.vertices,
@@ -34,16 +37,6 @@ def _load_obj(path: Path) -> Parts:
         "photograph": np.array([different.index(image) for image in images])[found.material],
         "photographs": tuple(_read_image(image) for image in different),
     }
-
-
-def _told_images(libraries: list[str], path: Path) -> dict[str, str]:
-    """The image's name for each material of those MTL files that are there."""
-    told: dict[str, str] = {}
-    for name in libraries:
-        library = path.parent / name
-        if library.is_file():
-            told |= read_mtl(library)
-    return told
 
 
 def _image_beside(name: str, path: Path) -> Path:

@@ -158,7 +158,10 @@ class _Marks:
 def _mark(surface: ScannedSurface, view: View) -> _Marks | None:
     """Detect in one view and back-project; None without a face."""
     pixels = _detected(picture(surface, view))
-    return None if pixels is None else _back_project(surface, view, pixels)
+    if pixels is None:
+        return None
+    places, facing = _look(surface, view, pixels)
+    return _Marks(np.where(facing[:, None] > GRAZING, surface.points(places), np.nan), facing)
 
 
 def in_photograph(image: Photograph) -> FloatArray:
@@ -196,12 +199,6 @@ def picture(surface: ScannedSurface, view: View) -> NDArray[np.uint8]:
     image = np.full((view.size**2, 3), BACKGROUND, np.uint8)
     image[places.found] = to_uint8(colours[places.found])
     return image.reshape(view.size, view.size, 3)
-
-
-def _back_project(surface: ScannedSurface, view: View, pixels: FloatArray) -> _Marks:
-    places, facing = _look(surface, view, pixels)
-    seen = facing > GRAZING
-    return _Marks(np.where(seen[:, None], surface.points(places), np.nan), facing)
 
 
 def _look(surface: ScannedSurface, view: View, pixels: NDArray[Any]) -> tuple[Places, FloatArray]:

@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 
-from facesynth.surface.mesh import FloatArray, IntArray, border_edges, edges
+from facesynth.surface.mesh import FloatArray, IntArray, border_edges, closed_curves, edges
 
 
 def boundary_loops(faces: IntArray) -> list[IntArray]:
@@ -19,16 +19,7 @@ def boundary_loops(faces: IntArray) -> list[IntArray]:
     repaired here: `check_disk` names it.
     """
     half = np.stack([faces, np.roll(faces, -1, axis=1)], axis=2)[border_edges(faces)]
-    following = dict(half.tolist())
-    loops = []
-    while following:
-        start, vertex = following.popitem()
-        loop = [start]
-        while vertex != start and vertex in following:
-            loop.append(vertex)
-            vertex = following.pop(vertex)
-        loops.append(np.roll(loop, -int(np.argmin(loop))))
-    return sorted(loops, key=lambda loop: int(loop[0]))
+    return [np.array(loop) for loop in closed_curves(half.tolist())]
 
 
 def fill_holes(vertices: FloatArray, faces: IntArray) -> tuple[IntArray, list[IntArray]]:

@@ -7,6 +7,10 @@ side is outside, one boundary loop and no handle. `check_disk` says whether a me
 it is not, what is wrong, where, and what to do about it.
 """
 
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csc_array, csr_array
@@ -15,6 +19,7 @@ from scipy.sparse.linalg import SuperLU, splu
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+Floats = NDArray[np.floating[Any]]  # of any precision
 
 # A triangle whose height is below this fraction of its longest edge has no usable normal.
 _FLATTEST = 1e-12
@@ -165,6 +170,15 @@ def edges(faces: ArrayLike) -> IntArray:
     return _unique_edges(_half_edges(np.asarray(faces, dtype=np.int64)))[0]
 
 
+def adjacent(faces: IntArray) -> IntArray:
+    """Pairs (p, 2) of faces (f, k), triangles or other polygons, that share an edge."""
+    sides = np.sort(_half_edges(faces), axis=1)
+    order = np.lexsort(sides.T)
+    owner = order // faces.shape[1]
+    shared = (sides[order][1:] == sides[order][:-1]).all(axis=1)
+    return np.column_stack([owner[:-1][shared], owner[1:][shared]])
+
+
 def border_edges(faces: ArrayLike) -> NDArray[np.bool_]:
     """Which edges (f, 3), from each corner of triangles (f, 3) to the next, have one triangle."""
     triangles = np.asarray(faces, dtype=np.int64)
@@ -182,6 +196,35 @@ def contained(triangles: IntArray, others: IntArray) -> NDArray[np.bool_]:
         return np.asarray((a * n + b) * n + c)
 
     return np.isin(key(triangles), key(others))
+
+
+def closed_curves(directed: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """The curves that directed edges form, sorted, each in their direction from its least vertex.
+
+    Where several curves pass through a vertex, its last edge counts, and a curve may remain open.
+    """
+    following = dict(directed)
+    curves = []
+    while following:
+        start, vertex = following.popitem()
+        curve = [start]
+        while vertex != start and vertex in following:
+            curve.append(vertex)
+            vertex = following.pop(vertex)
+        first = curve.index(min(curve))
+        curves.append(curve[first:] + curve[:first])
+    return sorted(curves)
+
+
+def interpolation(vertices: IntArray, weights: Floats, m: int) -> csr_array:
+    """The operator (k, m) that sums values at `vertices` (k, c) with `weights` (k, c).
+
+    Both may have more axes before the last: these are rows, too.
+    """
+    row_ends = np.arange(0, vertices.size + 1, vertices.shape[-1])
+    # a copy of the weights: operators may sort their entries in place
+    entries = weights.flatten(), vertices.ravel(), row_ends
+    return csr_array(entries, shape=(len(row_ends) - 1, m))
 
 
 def triangle_areas(vertices: ArrayLike, faces: ArrayLike) -> FloatArray:
@@ -236,7 +279,10 @@ def _area_normals(points: FloatArray, triangles: NDArray[np.integer]) -> FloatAr
 
 
 def _half_edges(triangles: IntArray) -> IntArray:
-    """Directed edges (3f, 2): row 3 t + k goes from corner k of triangle t to the next corner."""
+    """Directed edges (3f, 2): row 3 t + k goes from corner k of triangle t to the next corner.
+
+    Other polygons (f, k) have k f edges in the same order.
+    """
     return np.stack([triangles, np.roll(triangles, -1, axis=1)], axis=2).reshape(-1, 2)
 
 
@@ -318,14 +364,11 @@ def _trace_boundary(half: IntArray) -> IntArray:
     """The single loop (b,) that the boundary half-edges (b, 2) form."""
     if len(half) == 0:
         raise NoBoundaryError("the surface is closed; cut it open: a disk has one boundary loop")
-    following = dict(half.tolist())
-    loop = [min(following)]
-    while (vertex := following[loop[-1]]) != loop[0]:
-        loop.append(vertex)
-    if len(loop) < len(following):
-        outside = sorted(set(following) - set(loop))
+    loop, *others = closed_curves(half.tolist())
+    if others:
+        outside = sorted(itertools.chain(*others))
         raise SeveralBoundariesError(
-            f"{len(following)} boundary vertices, of which the loop through vertex {loop[0]} has "
+            f"{len(half)} boundary vertices, of which the loop through vertex {loop[0]} has "
             f"{len(loop)}; {_some('vertex', outside)} belong to other loops: fill these holes"
         )
     return check_boundary(loop, np.array(loop))

@@ -12,12 +12,10 @@ from scipy.spatial import Delaunay
 from facesynth.mapping.image_mapping import ImageMapping, bilinear
 from facesynth.rendering import Camera
 from facesynth.rendering.light import unit
-from facesynth.surface.mesh import IntArray
+from facesynth.surface.mesh import Floats, IntArray
 from facesynth.virtual_scanner.faults import Faults
 from facesynth.virtual_scanner.settings import Scanner
 from facesynth.virtual_scanner.surface import Surface, camera_position, from_view
-
-Floats = NDArray[np.floating]
 
 _FEWEST = 60  # vertices of a piece that a scanner's software keeps
 _RAGGED = 0.25  # deviation of the threshold from sample to sample
@@ -55,47 +53,30 @@ def measure(
 
     plane : (m, 2) of the vertices, one-to-one. relief : (R, R) mm along the normals, or None.
     """
-    parts = [
-        _measure_one(k, surface, cameras, mapping, plane, faults, relief, settings, rng)
-        for k in range(len(cameras))
-    ]
-    return Samples(
-        *(np.concatenate([getattr(p, f) for p in parts]) for f in ("points", "plane", "cosines"))
-    )
-
-
-def _measure_one(
-    k: int,
-    surface: Surface,
-    cameras: tuple[Camera, Camera],
-    mapping: ImageMapping,
-    plane: Floats,
-    faults: Faults,
-    relief: NDArray[np.floating] | None,
-    settings: Scanner,
-    rng: np.random.Generator,
-) -> Samples:
-    camera = cameras[k]
     size = round(settings.field / settings.spacing)
-    position = camera_position(camera)
-    directions = _grid(camera, size, settings.jitter, rng)
-    met, hits = surface.cast(np.broadcast_to(position, directions.shape), directions)
-    points, normals = hits.interpolate(surface.vertices), hits.interpolate(surface.normals)
-    cosines = np.column_stack([surface.cosines(points, normals, c) for c in cameras])
+    parts = []
+    for k, camera in enumerate(cameras):
+        position = camera_position(camera)
+        directions = _grid(camera, size, settings.jitter, rng)
+        met, hits = surface.cast(np.broadcast_to(position, directions.shape), directions)
+        points, normals = hits.interpolate(surface.vertices), hits.interpolate(surface.normals)
+        cosines = np.column_stack([surface.cosines(points, normals, c) for c in cameras])
 
-    look_up = bilinear(hits.interpolate(mapping.uv).astype(np.float64), mapping.resolution)
-    hole, bump = look_up @ faults.hole.ravel(), look_up @ faults.bump.ravel()
-    points = points + bump[:, None] * unit(normals)
-    if relief is not None:
-        points += (look_up @ relief.astype(np.float64).ravel())[:, None] * unit(normals)
+        look_up = bilinear(hits.interpolate(mapping.uv).astype(np.float64), mapping.resolution)
+        hole, bump = look_up @ faults.hole.ravel(), look_up @ faults.bump.ravel()
+        points = points + bump[:, None] * unit(normals)
+        if relief is not None:
+            points += (look_up @ relief.astype(np.float64).ravel())[:, None] * unit(normals)
 
-    error = _errors(size, met, cosines[:, k], settings, rng)
-    points = _along_sight(points, position, error, settings)
-    uneven = rng.normal(0, _RAGGED, (2, len(points)))
-    kept = cosines[:, k] > settings.grazing * (1 + uneven[0])
-    kept &= cosines[:, k] >= cosines.max(axis=1)
-    kept &= hole + uneven[1] < 0
-    return Samples(points, hits.interpolate(plane), cosines)[kept]
+        error = _errors(size, met, cosines[:, k], settings, rng)
+        points = _along_sight(points, position, error, settings)
+        uneven = rng.normal(0, _RAGGED, (2, len(points)))
+        kept = cosines[:, k] > settings.grazing * (1 + uneven[0])
+        kept &= cosines[:, k] >= cosines.max(axis=1)
+        kept &= hole + uneven[1] < 0
+        parts.append(Samples(points, hits.interpolate(plane), cosines)[kept])
+    fields = zip(*(vars(part).values() for part in parts), strict=True)
+    return Samples(*map(np.concatenate, fields))
 
 
 def _grid(camera: Camera, size: int, jitter: float, rng: np.random.Generator) -> Floats:

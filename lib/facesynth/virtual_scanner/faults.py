@@ -15,11 +15,9 @@ from facesynth.population.anatomy import Anatomy
 from facesynth.population.hair import beard_area
 from facesynth.population.noise import SolidNoise, smoothstep
 from facesynth.rendering import colour
-from facesynth.surface.mesh import FloatArray
+from facesynth.surface.mesh import FloatArray, Floats
 from facesynth.template import standard
 from facesynth.virtual_scanner.settings import Scanner
-
-Floats = NDArray[np.floating]
 
 _CELLS = (13.0, 4.5, 1.8)  # mm: sizes of the noise that makes holes' outlines ragged
 _UNLIKE = (0.25, 0.9)  # how far, in logarithms, hair's colour lies from the skin's

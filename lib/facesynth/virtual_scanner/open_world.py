@@ -1,4 +1,4 @@
-"""The population before the virtual scanner: where scans come from that are nobody's.
+"""The population before the virtual scanner: scans of people who do not exist.
 
 The one place that takes our own faces to what the rest of the package reads: a source of scans for
 `dataset.building.build`, and a folder of scans as anybody's.
@@ -24,7 +24,7 @@ from facesynth.population.identity import sample_faces
 from facesynth.scans import Scan
 from facesynth.virtual_scanner.scanner import scan
 
-CODE = ("population/*.py", "virtual_scanner/*.py")  # of the package: what the scans depend on
+CODE = ("population/*.*", "virtual_scanner/*.py")  # of the package: what the scans depend on
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,9 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from facesynth.rendering import Camera, colour
 from facesynth.rendering.light import unit
 from facesynth.scans.parts import Photograph
+from facesynth.surface.mesh import Floats
 from facesynth.virtual_scanner.settings import Scanner
 from facesynth.virtual_scanner.surface import Surface, camera_position, from_view
-
-Floats = NDArray[np.floating]
 
 _FALL_OFF = 0.25  # share of the light that the backdrop loses from its middle to a corner
 

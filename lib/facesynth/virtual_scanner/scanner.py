@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from facesynth.mapping.image_mapping import ImageMapping
 from facesynth.mapping.universal_mapping import UniversalMapping, parameterize
 from facesynth.rendering import Camera, colour
-from facesynth.scans.parts import Photograph, ScanError
+from facesynth.scans.parts import ScanError
 from facesynth.scans.scan import Scan
 from facesynth.surface.mesh import FloatArray, IntArray, MeshArrayError, check_arrays
 from facesynth.template import standard
@@ -78,10 +78,11 @@ def scan(
     uv = _project(points[faces], photograph, cameras)
     covers = _hang_hair(face, pose, cameras, settings, of_hair)
     hair = _hair_colour(image, faults)
-    photographs = [
-        _take(face, mapping, image, camera, cover, hair, settings, rng)
-        for camera, cover, rng in zip(cameras, covers, of_photographs, strict=True)
-    ]
+    photographs = []
+    for camera, cover, rng in zip(cameras, covers, of_photographs, strict=True):
+        light = picture(face, mapping.uv, image, camera, settings, rng)
+        light += cover[..., None] * (hair - light)
+        photographs.append(develop(light, settings, rng))
     raw = Scan(points, faces, uv, photograph, tuple(photographs), name=name)
     truth = find_truth(raw, face, mapping, image, relief, pose, cameras, covers, faults.bump)
     return VirtualScan(**vars(raw), cameras=cameras, truth=truth)
@@ -174,22 +175,6 @@ def _hang_hair(
         return [np.zeros((size, size), np.float32) for _ in cameras]
     strands = sample_strands(face, pose, rng)
     return [coverage(strands, face, camera, size) for camera in cameras]
-
-
-def _take(
-    face: Surface,
-    mapping: ImageMapping,
-    texture: NDArray[np.uint8],
-    camera: Camera,
-    cover: NDArray[np.floating],
-    hair: NDArray[np.floating],
-    settings: Scanner,
-    rng: np.random.Generator,
-) -> Photograph:
-    """One photograph of the face with hair before it."""
-    light = picture(face, mapping.uv, texture, camera, settings, rng)
-    light += cover[..., None] * (hair - light)
-    return develop(light, settings, rng)
 
 
 def _hair_colour(texture: NDArray[np.uint8], faults: Faults) -> NDArray[np.floating]:

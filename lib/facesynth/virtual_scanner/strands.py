@@ -9,9 +9,8 @@ from scipy.ndimage import gaussian_filter1d
 
 from facesynth.rendering import Camera
 from facesynth.rendering.light import unit
+from facesynth.surface.mesh import Floats
 from facesynth.virtual_scanner.surface import Surface
-
-Floats = NDArray[np.floating]
 
 _STEP = 1.5  # mm between the points of a hair
 _LENGTH = (40.0, 110.0)  # mm that a lock falls

@@ -1,6 +1,7 @@
 """The true face in front of the scanner: ray intersections and visibility."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from embreex.mesh_construction import TriangleMesh
@@ -10,9 +11,7 @@ from numpy.typing import NDArray
 from facesynth.rendering import Camera
 from facesynth.rendering.light import unit
 from facesynth.rendering.material import Hits
-from facesynth.surface.mesh import FloatArray, IntArray, vertex_normals
-
-Floats = NDArray[np.floating]
+from facesynth.surface.mesh import FloatArray, Floats, IntArray, vertex_normals
 
 _CLEARANCE = 0.4  # mm: rays start off the surface; nearer, and a coarse mesh hides itself
 _MARGIN = 0.005  # of the picture's side: what lies nearer to its edge counts as outside
@@ -33,19 +32,19 @@ class Surface:
 
     def cast(self, origins: Floats, directions: Floats) -> tuple[NDArray[np.bool_], Hits]:
         """Which of r rays (r, 3) meet the surface (r,), and where (k of them)."""
-        found = self._scene.run(
-            origins.astype(np.float32), directions.astype(np.float32), output=True
-        )
+        found = self._run(origins, directions)
         met = found["primID"] >= 0
         u, v = found["u"][met].astype(np.float64), found["v"][met].astype(np.float64)
         return met, Hits(self.faces[found["primID"][met]], np.stack([1 - u - v, u, v], axis=1))
 
     def first(self, origins: Floats, directions: Floats) -> tuple[IntArray, Floats]:
         """The triangle (r,) that each ray (r, 3) meets first, or -1, and how far on (r,), in mm."""
-        found = self._scene.run(
-            origins.astype(np.float32), directions.astype(np.float32), output=True
-        )
+        found = self._run(origins, directions)
         return found["primID"].astype(np.int64), found["tfar"].astype(np.float64)
+
+    def _run(self, origins: Floats, directions: Floats) -> dict[str, NDArray[Any]]:
+        rays = origins.astype(np.float32), directions.astype(np.float32)
+        return self._scene.run(*rays, output=True)
 
     def cosines(self, points: Floats, normals: Floats, camera: Camera) -> Floats:
         """How squarely (k,) a camera sees places (k, 3): 1 head-on, 0 where it does not."""

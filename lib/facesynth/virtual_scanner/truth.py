@@ -57,12 +57,23 @@ def find_truth(
     covers: list[NDArray[np.floating]],
     bump: NDArray[np.floating],
 ) -> Truth:
-    """Compare a scan with the face that it was made of; `bump` (R, R) in mm distorts the eyes."""
+    """Compare a scan with the face that it was made of.
+
+    covers : the share of each pixel that hair hides, for each photograph. bump : (R, R) in mm
+    distorts the eyes.
+    """
     points, normals = canonical_points(face, mapping, relief)
     triangle = shown_by(scan, points, normals)
     if relief is not None:  # the cameras look at the mesh, whose creases are flat
         points, _ = canonical_points(face, mapping)
-    visible, hidden = seen_in_photographs(scan, triangle, face, points, normals, cameras, covers)
+    visible, hidden = np.zeros((2, len(points)), dtype=bool)
+    for k, (camera, cover) in enumerate(zip(cameras, covers, strict=True)):
+        # the photograph of a place is that of the triangle that lies there
+        here = np.flatnonzero((triangle >= 0) & (scan.photograph[triangle] == k))
+        here = here[face.cosines(points[here], normals[here], camera) > 0]
+        visible[here] = True
+        column, row = camera.project(points[here], len(cover)).astype(int).T
+        hidden[here] = gaussian_filter(cover, _FOOTPRINT)[row, column] > _HIDDEN
     holes = ~visible | hidden | (np.abs(bump.ravel()) > _EYE_ERROR)
     shape = texture.shape[:2]
     return Truth(face.vertices, texture, relief, pose, hidden.reshape(shape), holes.reshape(shape))
@@ -86,29 +97,3 @@ def shown_by(scan: Scan, points: FloatArray, normals: FloatArray, near: float = 
     """
     triangle, distance = Surface(scan.vertices, scan.faces).first(points + near * normals, -normals)
     return np.where(distance <= 2 * near, triangle, -1)
-
-
-def seen_in_photographs(
-    scan: Scan,
-    triangle: IntArray,
-    face: Surface,
-    points: FloatArray,
-    normals: FloatArray,
-    cameras: tuple[Camera, ...],
-    covers: list[NDArray[np.floating]],
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which places (k,) a photograph shows, and which (k,) lie under hair there.
-
-    The photograph of a place is that of the triangle that lies there.
-
-    triangle : (k,) of the scan at the places, or -1. points, normals : (k, 3) of the face.
-    covers : the share of each pixel that hair hides, for each photograph.
-    """
-    visible, hidden = np.zeros((2, len(points)), dtype=bool)
-    for k, (camera, cover) in enumerate(zip(cameras, covers, strict=True)):
-        here = np.flatnonzero((triangle >= 0) & (scan.photograph[triangle] == k))
-        here = here[face.cosines(points[here], normals[here], camera) > 0]
-        visible[here] = True
-        column, row = camera.project(points[here], len(cover)).astype(int).T
-        hidden[here] = gaussian_filter(cover, _FOOTPRINT)[row, column] > _HIDDEN
-    return visible, hidden
