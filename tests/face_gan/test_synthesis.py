@@ -374,7 +374,7 @@ def test_the_command_names_altered_weights(weights, tmp_path, capsys, monkeypatc
     assert main([*command, str(models)]) == 1
     assert "has been altered" in capsys.readouterr().err
     assert main([*command, str(tmp_path)]) == 1
-    assert "none of the models faces, textures, neutral that" in capsys.readouterr().err
+    assert "none of the models faces, textures that" in capsys.readouterr().err
     assert not (tmp_path / "faces").exists()
 
 

@@ -8,11 +8,9 @@ Scans are spread over processes by joblib. A cluster takes them by one setting a
 `with joblib.parallel_config(backend="dask"):`, where all its machines see the same folders.
 """
 
-import csv
-import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +34,7 @@ from facesynth.dataset.dataset import (
 )
 from facesynth.dataset.packing import LOSSLESS
 from facesynth.dataset.sources import DatasetError, Entry, Folder, Source
+from facesynth.files import tables
 from facesynth.files.atomic import WriteError, write_text
 from facesynth.mapping.image_mapping import check_resolution
 from facesynth.template import Template, standard
@@ -85,8 +84,8 @@ def build(
             face.save(to / TEMPLATE)
         failed = _make_missing(tasks, n_jobs, progress)
         made = {name: part.entries for name, part in parts.items() if name not in failed}
-        write_text(to / FAILED, _csv([("name", "reason"), *failed.items()]))
-        write_text(to / SCANS, _csv(_rows(made)))
+        write_text(to / FAILED, tables.text_of([("name", "reason"), *failed.items()]))
+        write_text(to / SCANS, tables.text_of(_rows(made)))
         for left in to.rglob(".*.part"):  # of runs that were killed
             left.unlink(missing_ok=True)
     return load(out)
@@ -173,9 +172,3 @@ def _rows(made: Mapping[str, Sequence[Entry]]) -> list[tuple[str, ...]]:
         for file, e in entries
     ]
     return [(*COLUMNS, *labels), *rows]
-
-
-def _csv(rows: Iterable[Iterable[str]]) -> str:
-    content = io.StringIO()
-    csv.writer(content, lineterminator="\n").writerows(rows)
-    return content.getvalue()

@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from facesynth.dataset import packing
 from facesynth.dataset.sources import DatasetError
+from facesynth.files import tables
 from facesynth.template import Template, standard
 
 SETTINGS, TEMPLATE, REJECTED = "settings.json", "template.npz", "rejected.txt"
@@ -203,8 +204,8 @@ def load(path: str | os.PathLike[str]) -> Dataset:
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         resolution, digest = int(settings["resolution"]), settings["template"]
-        failed = {row["name"]: row["reason"] for row in read_table(folder / FAILED)}
-        rows = read_table(folder / SCANS)
+        failed = {row["name"]: row["reason"] for row in tables.read(folder / FAILED)}
+        rows = tables.read(folder / SCANS)
         names, files, subjects, expressions = ([row[key] for row in rows] for key in COLUMNS)
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise DatasetError(
@@ -265,12 +266,6 @@ def folder() -> Path:
 def scans_file(folder: Path, name: str) -> Path:
     """Where a data set keeps the file of this name."""
     return folder / "scans" / f"{name}.npz"
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a file of comma-separated values, by column."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, strict=True))
 
 
 def _numbers(of: Iterable[str], names: Sequence[str]) -> NDArray[np.intp]:

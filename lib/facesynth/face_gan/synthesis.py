@@ -10,12 +10,11 @@ import functools
 import io
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 import trimesh
 from numpy.typing import NDArray
 from PIL import Image
@@ -28,6 +27,7 @@ from facesynth.evaluation.annotation import GROUPS, Label, annotator
 from facesynth.face_gan import released_models
 from facesynth.face_gan.models import shrunk
 from facesynth.face_gan.released_models import ReleasedModel, load_first
+from facesynth.files import tables
 from facesynth.files.atomic import write_bytes, write_text
 from facesynth.rendering import Camera, render
 from facesynth.surface.mesh import vertex_normals
@@ -187,7 +187,7 @@ def synthesize(
     Raises `CountError`, `UnknownExpressionError`, `UnknownSizeError`, and `WeightsError` where the
     generator is missing or altered; `SynthesisError` for a truncation that is not in (0, 1].
     """
-    plan = _Plan.of(n, seed, expression, resolution, truncation, model)
+    plan = _Plan(n, seed, expression, resolution, truncation, model)
     with tqdm(total=n, unit=" faces", desc="synthesizing", disable=not progress) as bar:
         made: list[Face] = []
         for some in plan.batches:
@@ -214,7 +214,7 @@ def write(
     `synthesize` does, before anything is written; `OtherFacesError` where the folder has faces of
     this name that were made with other settings; and `WriteError`.
     """
-    plan = _Plan.of(n, seed, expression, resolution, truncation, model)
+    plan = _Plan(n, seed, expression, resolution, truncation, model)
     kind = f"{seed}" if expression is None else f"{seed}-{expression}"
     names = [f"face-{kind}-{k:04d}" for k in range(n)]
     _settle(folder / f"faces-{kind}.json", plan.settings)
@@ -232,90 +232,73 @@ def write(
                 told = [faces[k].labels[group] for group in groups]
                 values = [v for t in told for v in (t.name, f"{t.confidence:.3f}")]
                 with table.open("a", encoding="utf-8") as file:
-                    file.write(_csv([[names[k], *values]]))
+                    file.write(tables.text_of([[names[k], *values]]))
                 bar.update()
     return names
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What faces are to be made, checked."""
+    """What faces are to be made, as `synthesize` explains; checked."""
 
-    model: ReleasedModel
-    latents: torch.Tensor
-    added: NDArray[np.float32] | int
-    resolution: int
+    n: int
+    seed: int
+    expression: str | None
+    resolution: int | None
     truncation: float
-    settings: dict[str, str | int | float | None]
+    folder: str | os.PathLike[str] | None
 
-    @classmethod
-    def of(
-        cls,
-        n: int,
-        seed: int,
-        expression: str | None,
-        resolution: int | None,
-        truncation: float,
-        folder: str | os.PathLike[str] | None,
-    ) -> "_Plan":
-        if n < 1:
-            raise CountError(f"count must be at least 1, got {n}")
-        if not 0 < truncation <= 1:
-            raise SynthesisError(f"truncation must be in (0, 1], got {truncation}")
-        models = released_models.folder() if folder is None else Path(folder)
-        added: NDArray[np.float32] | int = 0
-        if expression is not None:
-            differences = expressions.load(
-                (dataset.folder() if folder is None else models) / expressions.FILE
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise CountError(f"count must be at least 1, got {self.n}")
+        if not 0 < self.truncation <= 1:
+            raise SynthesisError(f"truncation must be in (0, 1], got {self.truncation}")
+        if self.expression not in (None, *self.differences):
+            raise UnknownExpressionError(
+                f"unknown expression {self.expression!r}; there are {', '.join(self.differences)}"
             )
-            if expression not in differences:
-                known = ", ".join(differences)
-                raise UnknownExpressionError(
-                    f"unknown expression {expression!r}; there are {known}"
-                )
-            added = differences[expression]
-        model = load_first(
-            models, ("faces", "textures", "neutral") if expression is None else ("neutral",)
-        )
-        sizes = [model.config.resolution >> k for k in range(HALVINGS + 1)]
-        if resolution not in (None, *sizes):
+        sizes = [self.model.config.resolution >> k for k in range(HALVINGS + 1)]
+        if self.resolution not in (None, *sizes):
             raise UnknownSizeError(
-                f"unsupported texture size {resolution} x {resolution}; "
+                f"unsupported texture size {self.resolution} x {self.resolution}; "
                 f"there are {', '.join(map(str, sizes))}"
             )
-        return cls(
-            model,
-            gan.latents(model.generator, n, seed),
-            added,
-            resolution or sizes[0],
-            truncation,
-            {
-                "model": model.model,
-                "weights": model.digest,
-                "expression": expression,
-                "resolution": resolution or sizes[0],
-                "truncation": truncation,
-            },
-        )
+
+    @functools.cached_property
+    def differences(self) -> dict[str, NDArray[np.float32]]:
+        """What each expression adds, where one is asked for."""
+        if self.expression is None:
+            return {}
+        folder = dataset.folder() if self.folder is None else Path(self.folder)
+        return expressions.load(folder / expressions.FILE)
+
+    @functools.cached_property
+    def model(self) -> ReleasedModel:
+        """The generator."""
+        folder = released_models.folder() if self.folder is None else Path(self.folder)
+        any_expression = self.expression is None
+        return load_first(folder, ("faces", "textures") if any_expression else ("neutral",))
 
     @property
+    def settings(self) -> dict[str, str | int | float | None]:
+        """What the faces depend on, beside count and seed."""
+        names = ("expression", "resolution", "truncation")
+        return {"weights": self.model.digest} | {name: getattr(self, name) for name in names}
+
+    @functools.cached_property
     def batches(self) -> list[range]:
         """The numbers of the faces that are made at a time."""
-        n = len(self.latents)
-        return [range(k, min(k + BATCH, n)) for k in range(0, n, BATCH)]
+        return [range(k, min(k + BATCH, self.n)) for k in range(0, self.n, BATCH)]
 
     def make(self, some: range) -> list[Face]:
         """The faces of a batch."""
-        images = gan.generate(
-            self.model.generator, self.latents[some.start : some.stop], self.truncation
-        )
+        z = gan.latents(self.model.generator, self.n, self.seed)[some.start : some.stop]
+        images = gan.generate(self.model.generator, z, self.truncation)
         geometries, textures = self.model.faces(images)
-        shown = shrunk(textures, self.resolution)
+        shown = shrunk(textures, self.resolution or self.model.config.resolution)
         uv, template = self.model.uv, self.model.template
-        return [
-            Face(v + self.added, texture, uv, template)
-            for v, texture in zip(geometries, shown, strict=True)
-        ]
+        added = 0 if self.expression is None else self.differences[self.expression]
+        return [Face(v + added, t, uv, template) for v, t in zip(geometries, shown, strict=True)]
 
 
 def _settle(path: Path, settings: dict[str, str | int | float | None]) -> None:
@@ -335,11 +318,5 @@ def _whole_rows(table: Path, columns: list[str]) -> list[list[str]]:
     if table.exists():
         with table.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if len(row) == len(columns)][1:]
-    write_text(table, _csv([columns, *rows]))
+    write_text(table, tables.text_of([columns, *rows]))
     return rows
-
-
-def _csv(rows: Iterable[Iterable[str]]) -> str:
-    content = io.StringIO()
-    csv.writer(content, lineterminator="\n").writerows(rows)
-    return content.getvalue()

@@ -4,8 +4,6 @@ The one place that takes our own faces to what the rest of the package reads: a 
 `dataset.building.build`, and a folder of scans as anybody's.
 """
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from tqdm import tqdm
 
 from facesynth.dataset import aligned_scan
 from facesynth.dataset.sources import TABLE, DatasetError, Entry
+from facesynth.files import tables
 from facesynth.files.atomic import write_text
 from facesynth.population import EXPRESSIONS, paint, sample
 from facesynth.population.expression import sample_expressions
@@ -92,11 +91,9 @@ class OpenWorld:
         with tqdm(total=len(entries), unit=" scans", desc="scanning", disable=not progress) as bar:
             for some in done:
                 bar.update(some)
-        content = io.StringIO()
-        table = csv.writer(content, lineterminator="\n")
-        table.writerow(["scan", "subject", "expression", *entries[0].labels])
-        table.writerows([e.name, e.subject, e.expression, *e.labels.values()] for e in entries)
-        write_text(folder / TABLE, content.getvalue())
+        rows = [(e.name, e.subject, e.expression, *e.labels.values()) for e in entries]
+        header = ("scan", "subject", "expression", *entries[0].labels)
+        write_text(folder / TABLE, tables.text_of([header, *rows]))
         return len(entries)
 
 
