@@ -1,12 +1,13 @@
 """Others' non-rigid alignment beside ours, on the same scans: for `alignment.py` and chapter 03.
 
-Each method deforms the template onto a scan from the same start, the template moved by the detected
-landmarks. The peers are optional packages: `available` leaves out what is not installed.
+Each method deforms the same template onto a scan from the same start, the template moved by the
+detected landmarks. The peers are optional packages: `available` leaves out what is not installed.
 """
 
 import importlib.util
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import trimesh
@@ -18,11 +19,31 @@ from facesynth.alignment import registration as alignment
 from facesynth.scans import landmarks
 from facesynth.scans.scanned_surface import ScannedSurface
 from facesynth.surface.mesh import FloatArray, IntArray, vertex_normals
-from facesynth.template import standard
+from facesynth.template import Template, standard
 from facesynth.virtual_scanner import scan
 
-# Takes a scan, its landmarks (43, 3) and the start (m, 3), both in mm; returns vertices (m, 3).
-Method = Callable[[ScannedSurface, FloatArray, FloatArray], FloatArray]
+
+class Scanned(NamedTuple):
+    """A scan, the landmarks (43, 3) detected on it, and the true face (m, 3), in mm.
+
+    The face has the standard template's vertices.
+    """
+
+    surface: ScannedSurface
+    marks: FloatArray
+    truth: FloatArray
+
+
+class Task(NamedTuple):
+    """A template to be deformed onto a scan with landmarks (43, 3), from a start (m, 3), in mm."""
+
+    surface: ScannedSurface
+    marks: FloatArray
+    template: Template
+    start: FloatArray
+
+
+Method = Callable[[Task], FloatArray]  # returns vertices (m, 3) in mm
 
 
 def available() -> dict[str, Method]:
@@ -35,36 +56,51 @@ def available() -> dict[str, Method]:
     return methods
 
 
-def compare(count: int, seed: int, methods: Mapping[str, Method]) -> dict[str, FloatArray]:
-    """Seconds and the four errors of `alignment.errors` in mm: name -> (count, 5).
-
-    The scans are of `count` subjects of a seed, each with one of the expressions.
-    """
+def scanned(count: int, seed: int) -> list[Scanned]:
+    """Scans of `count` subjects of a seed, each with one of the expressions."""
     people = population.sample(count, seed, expressions=True, progress=False)
     assert people.expressions is not None
-    deformation.of_faces(), deformation.smooth(standard())  # made once, not for each scan
-    start, marked = standard().vertices, standard().at_detected
-    rows: dict[str, list[list[float]]] = {name: [] for name in methods}
+    result = []
     for i, expressions in enumerate(people.expressions):
         face = expressions[i % len(expressions)]
         texture, relief = population.paint(seed, i, 256, face)
         virtual = scan(face, texture, relief=relief, seed=[seed, i])
         surface = ScannedSurface(virtual)
-        marks = landmarks.detect(surface)
-        moved = deformation.similarity(marked @ start, marks).apply(start)
-        surface.nearest(moved)  # its search tree, which all methods need, is built
+        result.append(Scanned(surface, landmarks.detect(surface), virtual.truth.vertices))
+    return result
+
+
+def compare(
+    scans: Sequence[Scanned],
+    methods: Mapping[str, Method],
+    template: Template | None = None,
+    places: csr_array | None = None,
+) -> dict[str, FloatArray]:
+    """Seconds and the four errors of `alignment.errors` in mm: name -> (scans, 5).
+
+    template  by default the standard one
+    places    the operator from the standard template's vertices to those of another one
+    """
+    face = standard() if template is None else template
+    deformation.prior(face), deformation.smooth(face)  # made once, not for each scan
+    rows: dict[str, list[list[float]]] = {name: [] for name in methods}
+    for surface, marks, true_face in scans:
+        truth = true_face if places is None else places @ true_face
+        frame = deformation.similarity(face.at_detected @ face.vertices, marks)
+        task = Task(surface, marks, face, frame.apply(face.vertices))
+        surface.nearest(task.start)  # its search tree, which all methods need, is built
         for name, method in methods.items():
             began = time.perf_counter()
-            result = method(surface, marks, moved)
+            result = method(task)
             took = time.perf_counter() - began
-            rows[name].append([took, *alignment.errors(result, virtual.truth.vertices, surface)])
+            rows[name].append([took, *alignment.errors(result, truth, surface, face)])
     return {name: np.array(values) for name, values in rows.items()}
 
 
 def table(count: int, seed: int, *, slow: bool) -> str:
     """What `compare` finds, as Markdown; the method that takes half a minute only if `slow`."""
     methods = {name: m for name, m in available().items() if slow or "amberg" not in name}
-    compared = compare(count, seed, methods)
+    compared = compare(scanned(count, seed), methods)
     middle = {name: np.median(values, axis=0) for name, values in compared.items()}
     plainly = middle["facesynth, smoothness alone"][1]
     ratios = [f"{name} {row[1] / plainly:.2f}" for name, row in middle.items() if name not in OURS]
@@ -82,44 +118,45 @@ row to hold them against is the second one{fair}. What is left at their and at o
 """  # noqa: E501
 
 
-def _ours(surface: ScannedSurface, marks: FloatArray, start: FloatArray) -> FloatArray:
-    return alignment.nonrigid(surface, marks, marked=standard().at_detected)
+def _ours(task: Task) -> FloatArray:
+    marked = task.template.at_detected
+    return alignment.nonrigid(task.surface, task.marks, task.template, marked=marked)
 
 
-def _smoothness_alone(surface: ScannedSurface, marks: FloatArray, start: FloatArray) -> FloatArray:
-    marked, prior = standard().at_detected, deformation.smooth(standard())
-    return alignment.nonrigid(surface, marks, marked=marked, prior=prior)
+def _smoothness_alone(task: Task) -> FloatArray:
+    marked, prior = task.template.at_detected, deformation.smooth(task.template)
+    return alignment.nonrigid(task.surface, task.marks, task.template, marked=marked, prior=prior)
 
 
-def _meshmonk(surface: ScannedSurface, marks: FloatArray, start: FloatArray) -> FloatArray:
+def _meshmonk(task: Task) -> FloatArray:
     import meshmonk
 
     def features(vertices: FloatArray, faces: IntArray) -> np.ndarray:
         return np.hstack([vertices, vertex_normals(vertices, faces)]).astype(np.float32)
 
-    faces = standard().faces
+    surface, faces = task.surface, task.template.faces
     flags = np.ones(len(surface.vertices), np.float32)
     flags[surface.faces[surface.border]] = 0  # its way to say that nothing belongs to the border
     result = meshmonk.pyramid_register(
-        floating_features=features(start, faces),
+        floating_features=features(task.start, faces),
         target_features=features(surface.vertices, surface.faces),
         floating_faces=faces.astype(np.int32),
         target_faces=surface.faces.astype(np.int32),
-        floating_flags=np.ones(len(start), np.float32),
+        floating_flags=np.ones(len(task.start), np.float32),
         target_flags=flags,
     )
     return np.asarray(result.aligned_features[:, :3], dtype=np.float64)
 
 
-def _amberg(surface: ScannedSurface, marks: FloatArray, start: FloatArray) -> FloatArray:
-    faces = standard().faces
-    known = np.isfinite(marks).all(axis=1)
-    triangle, weights = _barycentric(standard().at_detected[known], faces)
+def _amberg(task: Task) -> FloatArray:
+    surface, faces, marked = task.surface, task.template.faces, task.template.at_detected
+    known = np.isfinite(task.marks).all(axis=1)
+    triangle, weights = _barycentric(marked[known], faces)
     result = trimesh.registration.nricp_amberg(
-        trimesh.Trimesh(start, faces, process=False),
+        trimesh.Trimesh(task.start, faces, process=False),
         trimesh.Trimesh(surface.vertices, surface.faces, process=False),
         source_landmarks=(triangle, weights),
-        target_positions=marks[known],
+        target_positions=task.marks[known],
     )
     return np.asarray(result)
 

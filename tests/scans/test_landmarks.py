@@ -6,10 +6,10 @@ from scipy.spatial.transform import Rotation
 
 from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.people import real_data
-from facesynth.population import sample, shipped
+from facesynth.population import sample
 from facesynth.scans import Scan, landmarks
 from facesynth.scans.scanned_surface import ScannedSurface
-from facesynth.template import N_LANDMARKS, standard
+from facesynth.template import MIRROR, N_LANDMARKS, standard
 
 SIZE = 128
 
@@ -109,12 +109,12 @@ def test_operator_takes_means_of_corners():
 
 def test_operator_is_symmetric():
     points = standard().at_detected @ standard().vertices
-    np.testing.assert_allclose(points[shipped.MIRROR] * [-1, 1, 1], points, atol=0.2)
+    np.testing.assert_allclose(points[MIRROR] * [-1, 1, 1], points, atol=0.2)
 
 
 def test_mirror_pairs_the_template_s_landmarks():
     model = standard()
-    np.testing.assert_array_equal(model.mirror[model.landmarks], model.landmarks[shipped.MIRROR])
+    np.testing.assert_array_equal(model.mirror[model.landmarks], model.landmarks[MIRROR])
 
 
 def test_views_look_back_along_their_rays():

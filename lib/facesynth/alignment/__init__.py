@@ -1,4 +1,4 @@
 """Non-rigid alignment of a template with a scan: Section 5.2 of the paper.
 
-`registration` minimises the energy, `deformation` says which deformations are cheap.
+`registration` minimises the energy, `deformation` is its prior on deformations.
 """

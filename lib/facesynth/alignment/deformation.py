@@ -1,16 +1,17 @@
-r"""Smooth deformations of the template: what the third term of Section 5.2's energy allows.
+r"""Priors of the template's deformations: the third term of Section 5.2's energy.
 
 "The third term serves as a regularization, and penalizes non-smooth deformations." A quadratic
-penalty on deformations is minus the logarithm of a Gaussian distribution over them, and the modes
-of that distribution say what is cheap: a deformation u = μ + Φ a costs |a|². Two are made here.
+penalty on deformations is the negative logarithm of a Gaussian distribution over them: with its
+modes Φ, a deformation u = μ + Φ a costs |a|². There are two such priors.
 
-`smooth` knows nothing of faces: displacements of nearby points are alike, at three distances, and
-those of mirrored points are alike too. `of_faces` adds how faces differ, which is known of the
-standard template alone, from faces whose every point is known. Landmarks do not hold the forehead
-and the cheeks: where a smooth skin lies in its own plane, only a notion of faces can tell.
+`smooth` is a Gaussian process (Lüthi et al. 2018) for any template: displacements of nearby points
+are correlated, at three distances, and so are those of mirrored points. `of_faces` adds the
+principal components of faces in dense correspondence, which exist for the standard template alone.
+Only these determine how the forehead and the cheeks, which have no landmarks, slide within the
+surface.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -21,13 +22,16 @@ from threadpoolctl import threadpool_limits
 
 from facesynth.files.atomic import write_whole
 from facesynth.surface.mesh import FloatArray, IntArray
-from facesynth.template import Template, standard
+from facesynth.template import MIRROR, Template, standard
 
-# Displacements' standard deviation and the distance over which they are alike, both in mm.
+# Displacements' standard deviation and correlation length, both in mm.
 SCALES = ((6.0, 100.0), (2.0, 40.0), (1.0, 15.0))
-ASYMMETRY = 0.3  # how much of that variance is different on the two sides of a face
-N_ANCHORS = 120  # points that carry the smooth modes, evenly over the template
+ASYMMETRY = 0.3  # variance of antisymmetric deformations, relative to symmetric ones
+N_ANCHORS = 120  # inducing points of Nyström's method, evenly over the template
 N_SMOOTH = 60  # smooth modes of each kind and coordinate: mirror symmetric and antisymmetric
+# mm, standard deviation of a surface from what modes can describe. Smooth modes describe faces less
+# well than face modes; if they had to fit as closely, the template would slide along the surface.
+MISFIT, SMOOTH_MISFIT = 0.4, 1.5
 MODES_FILE = "face_modes.npz"  # in data/template, of the standard template
 STEPS = 32767  # of the largest coordinate of a mode, to which the file rounds
 
@@ -36,37 +40,34 @@ STEPS = 32767  # of the largest coordinate of a mode, to which the file rounds
 class Deformations:
     """A Gaussian distribution of deformations u = μ + Φ a of the template, a standard normal.
 
-    mean   (m, 3) mm, μ
-    modes  (m, 3, k) mm, Φ
+    mean    (m, 3) mm, μ
+    modes   (m, 3, k) mm, Φ
+    misfit  mm, standard deviation along the normal of faces from what modes can describe
     """
 
     mean: NDArray[np.float32]
     modes: NDArray[np.float32]
+    misfit: float = MISFIT
 
 
 @lru_cache(maxsize=4)
 @threadpool_limits.wrap(limits=1)  # the last bits of a sum depend on the number of threads
 def smooth(template: Template) -> Deformations:
-    """Deformations that are smooth, and know nothing else (made once for a template)."""
-    points = template.vertices
-    if template.mirror is None:
-        functions = _smooth_modes(points)
-        across = along = functions
-    else:
-        even, odd = _symmetric_modes(points, template.mirror)
-        share = np.sqrt(ASYMMETRY)
-        # A symmetric deformation moves mirrored points alike in y and z, and oppositely in x.
-        across, along = np.hstack([odd, share * even]), np.hstack([even, share * odd])
+    """Smooth, mostly symmetric deformations of any template (computed once for each)."""
+    even, odd = _symmetric_modes(template)
+    share = np.sqrt(ASYMMETRY)
+    # A symmetric deformation moves mirrored points alike in y and z, and oppositely in x.
+    across, along = np.hstack([odd, share * even]), np.hstack([even, share * odd])
     k = across.shape[1]
-    modes = np.zeros((len(points), 3, 3 * k), np.float32)
+    modes = np.zeros((len(template.vertices), 3, 3 * k), np.float32)
     for axis, functions in enumerate((across, along, along)):
         modes[:, axis, axis * k : (axis + 1) * k] = functions
-    return Deformations(np.zeros(points.shape, np.float32), modes)
+    return Deformations(np.zeros(template.vertices.shape, np.float32), modes)
 
 
 @cache
 def of_faces() -> Deformations:
-    """Deformations of the standard template that lead to faces, and smooth ones beyond these."""
+    """Deformations of the standard template: face modes, followed by its smooth modes."""
     with resources.as_file(resources.files("facesynth.data") / "template") as folder:
         faces = load(Path(folder) / MODES_FILE)
     modes = np.concatenate([faces.modes, smooth(standard()).modes], axis=2)
@@ -74,8 +75,10 @@ def of_faces() -> Deformations:
 
 
 def prior(template: Template) -> Deformations:
-    """What is known of a template's deformations: how faces differ, or that they are smooth."""
-    return of_faces() if template == standard() else smooth(template)
+    """The prior to align a template with: face modes for the standard one, else smooth ones."""
+    if template == standard():
+        return of_faces()
+    return replace(smooth(template), misfit=SMOOTH_MISFIT)
 
 
 def save(path: Path, found: Deformations) -> None:
@@ -93,23 +96,32 @@ def load(path: Path) -> Deformations:
         return Deformations(arrays["mean"], arrays["steps"] * arrays["scale"])
 
 
-def _symmetric_modes(points: FloatArray, mirror: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Functions (m, k) on points (m, 3), even and odd under the mirror, of smoothness `SCALES`.
+def _symmetric_modes(template: Template) -> tuple[FloatArray, FloatArray]:
+    """Functions (m, k) on the vertices, even and odd under the mirror, of smoothness `SCALES`.
 
-    Those of a Gaussian process with a sum of Gaussian kernels, reduced by Nyström's method.
+    Those of a Gaussian process with a sum of Gaussian kernels, reduced by Nyström's method. The
+    kernels need a plane of symmetry alone, not vertices in mirrored pairs.
     """
-    anchors = _spread(points, N_ANCHORS)
-    anchors = np.union1d(anchors, mirror[anchors])
-    straight = _kernel(points, points[anchors])  # (m, a)
-    crossed = _kernel(points, points[mirror[anchors]])
+    points, mirror = template.vertices, template.mirror
+    if mirror is None:
+        anchors = np.sort(_spread(points, min(2 * N_ANCHORS, len(points))))
+        images = _reflected(template)[anchors]
+    else:
+        anchors = _spread(points, N_ANCHORS)
+        anchors = np.union1d(anchors, mirror[anchors])
+        images = points[mirror[anchors]]
+    straight, crossed = _kernel(points, points[anchors]), _kernel(points, images)  # (m, a)
     even, odd = (_functions((straight + sign * crossed) / 2, anchors, N_SMOOTH) for sign in (1, -1))
     return even, odd
 
 
-def _smooth_modes(points: FloatArray) -> FloatArray:
-    """The same functions, as many, on points without a mirror."""
-    anchors = np.sort(_spread(points, min(2 * N_ANCHORS, len(points))))
-    return _functions(_kernel(points, points[anchors]), anchors, 2 * N_SMOOTH)
+def _reflected(template: Template) -> FloatArray:
+    """The vertices (m, 3) reflected in the plane of symmetry that fits the landmarks best."""
+    known = template.known[template.landmarks[MIRROR[template.known]] >= 0]
+    marks, others = (template.vertices[template.landmarks[k]] for k in (known, MIRROR[known]))
+    middle = marks.mean(axis=0)
+    across = np.linalg.eigh((marks - middle).T @ (others - middle))[1][:, 0]
+    return template.vertices - 2 * np.outer((template.vertices - middle) @ across, across)
 
 
 def _functions(covariance: FloatArray, anchors: IntArray, count: int) -> FloatArray:
@@ -126,7 +138,7 @@ def _kernel(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def _spread(points: FloatArray, count: int) -> IntArray:
-    """Indices (count,) of points (m, 3), each as far as can be from those before it."""
+    """Indices (count,) of points (m, 3), each the farthest from those before it."""
     chosen = [int(points[:, 2].argmax())]
     squared = np.full(len(points), np.inf)
     while len(chosen) < count:
@@ -148,17 +160,17 @@ class Similarity:
         return np.asarray(self.scale * points @ self.rotation.T + self.translation)
 
     def inverse(self) -> "Similarity":
-        """The similarity that moves points back."""
+        """The inverse similarity."""
         back = self.rotation.T
         return Similarity(1 / self.scale, back, -(back @ self.translation) / self.scale)
 
 
 class TooFewPointsError(ValueError):
-    """Fewer than three pairs of known points, or all on a line."""
+    """Fewer than three pairs of known points, or all of them collinear."""
 
 
 def similarity(source: FloatArray, target: FloatArray) -> Similarity:
-    """The similarity that brings points (k, 3) closest to others (k, 3), in least squares.
+    """The least-squares similarity from points (k, 3) to others (k, 3).
 
     In closed form (Umeyama 1991). Pairs with a NaN are left out. Raises `TooFewPointsError`.
     """
@@ -169,7 +181,7 @@ def similarity(source: FloatArray, target: FloatArray) -> Similarity:
     from_a, from_b = a - a.mean(axis=0), b - b.mean(axis=0)
     u, s, vt = np.linalg.svd(from_b.T @ from_a)
     if min(_second(from_a), _second(from_b)) < 1e-9:
-        raise TooFewPointsError("all points lie on a line: the rotation about it is not known")
+        raise TooFewPointsError("all points lie on a line: the rotation about it is undetermined")
     signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])  # a rotation, not a reflection
     rotation = u * signs @ vt
     scale = float((s * signs).sum() / (from_a**2).sum())

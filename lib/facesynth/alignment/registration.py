@@ -7,20 +7,20 @@ $$E(v) = w_l \sum_k |A_k v - l_k|^2 + w_s \sum_i \rho_i\,a_i\,(n_i \cdot (v_i - 
 The first term holds the landmarks: $A_k v$ is one on the template, $l_k$ on the scan. The second
 one holds all template points to the scan's surface: $c_i$ is the point of it nearest to $v_i$,
 $n_i$ the normal there, $a_i$ the area in mm² that the vertex stands for, and $\rho_i$ is zero where
-the nearest point is on the edge of a hole or plainly belongs to something else. The third one, R,
+the nearest point is on the edge of a hole or clearly belongs to another surface. The third one, R,
 penalises deformations that are not smooth.
 
 Nearest points change as the template moves, so that the minimum is approached in rounds, each of
 which is a linear system. The first rounds move the template by smooth modes alone (`deformation`),
-whose coefficients' squares are R. Then every vertex moves for itself, along the scan's normal: the
-landmarks have had their say, and R is the bending of what is added, less of it penalised each time.
-All of it happens in the template's frame and size: a similarity that the landmarks give leads to
-and fro.
+whose coefficients' squares are R. Then every vertex moves independently, along the scan's normal:
+the landmarks are no longer used, and R is the bending of what is added, with a decreasing weight.
+All of it happens in the template's frame and size: the landmarks give the similarity between this
+frame and the scan's.
 
 `gradient_descent` minimises such an energy as the paper does, with all three terms at once and the
 bending of the whole deformation for R, "by taking the derivative of the loss with respect to the
 template vertex coordinates, then deforming the template in the gradient direction". It is the
-reference, with landmarks that weigh more and are never doubted.
+reference, with landmarks that weigh more and are never down-weighted.
 """
 
 from collections.abc import Callable
@@ -46,19 +46,18 @@ from facesynth.surface.mesh import (
 from facesynth.template import Template, standard
 
 MODE_ROUNDS = 8  # of smooth modes
-STIFFNESS = (30.0, 10.0, 3.0, 1.0, 0.3)  # of the rounds in which every vertex moves for itself
+STIFFNESS = (30.0, 10.0, 3.0, 1.0, 0.3)  # of the rounds in which every vertex moves independently
 LANDMARK_ERROR = 3.0  # mm, the standard deviation of a detected landmark
-LANDMARK_OUTLIER = 4.0  # standard deviations beyond which a landmark loses its say
-SURFACE_ERROR = 0.4  # mm, of a surface that modes alone describe
-LEAST_SMOOTHNESS = 1e-3  # that holds modes of which the scan says nothing, in single precision
-CORRELATED = 15.0  # mm² of the surface that err together, and so count as one measurement
-EVERY = 3  # vertices, of which one is asked for its nearest point while modes move the template
-FACING = 0.5  # cosine between template and scan normals below which they are different surfaces
-SHOWN = 1.0  # mm between a true point and a scan that shows it
-FARTHEST = 3.0  # times the usual distance: beyond, it is another surface too
-USUAL = 0.5  # mm, the least that counts as the usual distance
-ELSEWHERE = 10.0  # mm: if that is the usual distance, the landmarks are not on this face
-LEAST_SHARE = 1e-3  # of what was added to a vertex, below which nothing of it is left
+LANDMARK_OUTLIER = 4.0  # standard deviations, the scale at which a landmark loses its influence
+LEAST_SMOOTHNESS = 1e-3  # keeps the system regular where a scan does not constrain modes
+CORRELATED = 15.0  # mm² of the surface with correlated errors, which count as one measurement
+EVERY = 3  # only each third vertex looks for its nearest point while modes move the template
+FACING = 0.5  # cosine between template and scan normals; below, they are different surfaces
+SHOWN = 1.0  # mm, the largest distance between a true point and a scan that shows it
+FARTHEST = 3.0  # times the median distance; beyond, it is another surface too
+USUAL = 0.5  # mm, the smallest value used as the median distance
+ELSEWHERE = 10.0  # mm; with a larger median distance the landmarks are not on this face
+LEAST_SHARE = 1e-3  # of a vertex's displacement, below which it is set to zero
 
 
 class AlignmentError(ValueError):
@@ -67,7 +66,7 @@ class AlignmentError(ValueError):
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of the energy's three terms; 1 is what the constants above ask for."""
+    """Factors of the energy's three terms; 1 is the weight given by the constants above."""
 
     landmarks: float = 1.0
     surface: float = 1.0
@@ -76,7 +75,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Pull:
-    """What the scan asks of the vertices, in the template's frame, in one round.
+    """The scan's nearest points to the vertices in one round, in the template's frame.
 
     points, normals  (m, 3) c and n, mm
     weight           (m,) ρ a, mm²
@@ -88,7 +87,7 @@ class Pull:
 
 
 class Problem:
-    """A template, a scan and its landmarks: what the energy is made of.
+    """A template, a scan and its landmarks, which define the energy.
 
     scan       of any topology, in mm
     landmarks  (43, 3) mm on the scan; NaN where one is not known
@@ -138,7 +137,7 @@ class Problem:
         if good.sum() < len(good) / 20:
             raise AlignmentError(
                 f"only {good.mean():.0%} of the template finds {self.surface.scan.name} beside it; "
-                "check that its landmarks are on the face and its triangles are seen from outside"
+                "check that its landmarks are on the face and its triangles face outwards"
             )
         usual = max(float(np.median(distance[good])), USUAL)
         if usual > ELSEWHERE:
@@ -147,12 +146,12 @@ class Problem:
                 "put it; check that they are on the face, in the scan's frame and in order"
             )
         weight = self.area[chosen] * (good & (distance < FARTHEST * usual))
-        lost = weight == 0  # and it may be NaN, beside a triangle without area
+        lost = weight == 0  # its point may be NaN, next to a triangle of zero area
         points[lost], towards[lost] = vertices[chosen][lost], normals[lost]
         return Pull(points, towards, weight)
 
     def doubt(self, vertices: FloatArray) -> None:
-        """Rely less on landmarks (Geman and McClure 1987) that vertices (m, 3) do not confirm."""
+        """Down-weight landmarks far from those of vertices (m, 3) (Geman and McClure 1987)."""
         off = np.linalg.norm(self.marked @ vertices - self.landmarks, axis=1)
         known = self.reliance > 0
         limit = LANDMARK_OUTLIER * LANDMARK_ERROR
@@ -193,12 +192,12 @@ def nonrigid(
 
     scan, landmarks, marked  see `Problem`
     template                 by default the project's own, `template.standard()`
-    prior                    the smooth deformations to begin with; by default what is known of the
-                             template's, `deformation.prior(template)`
-    weights                  of the three terms, for experiments: zero leaves one out
+    prior                    the deformations of the first rounds; by default
+                             `deformation.prior(template)`
+    weights                  of the three terms, for experiments; zero removes a term
     callback                 is given the vertices in the scan's frame after every round
 
-    No triangle of the result is flipped against the smooth deformation that it ends from. Raises
+    No triangle of the result is flipped with respect to the last smooth deformation. Raises
     `MeshError` for an unusable scan, `TooFewPointsError` and `AlignmentError`.
     """
     problem = Problem(scan, landmarks, template, marked, weights)
@@ -232,7 +231,7 @@ def _move_by_modes(problem: Problem, prior: Deformations, report: Callback) -> F
         if n_round:  # the first one has landmarks alone
             pull = problem.pull(vertices, chosen)
             weight = EVERY * problem.weights.surface * pull.weight
-            weight /= CORRELATED * SURFACE_ERROR**2
+            weight /= CORRELATED * prior.misfit**2
             along = np.einsum("mi,mik->mk", pull.normals.astype(np.float32), prior.modes[chosen])
             ahead = ((pull.points - start[chosen]) * pull.normals).sum(axis=1)
             system += along.T @ (along * weight[:, None].astype(np.float32))
@@ -245,13 +244,13 @@ def _move_by_modes(problem: Problem, prior: Deformations, report: Callback) -> F
 
 
 def _move_vertices(problem: Problem, smooth: FloatArray, report: Callback) -> FloatArray:
-    """Vertices moved one by one, with the bending of what is added to `smooth` (m, 3) for R."""
+    """Vertices moved independently; R is the bending of what is added to `smooth` (m, 3)."""
     vertices = smooth
     bending = _bending(problem.template)
     for stiffness in STIFFNESS:
         stiff = stiffness * problem.weights.smoothness
         pull = problem.pull(vertices)
-        # Along the normal to the scan, and not at all within its plane: there, `smooth` was right.
+        # Along the normal alone: the scan does not determine the displacement within its plane.
         step = ((pull.points - vertices) * pull.normals).sum(axis=1, keepdims=True) * pull.normals
         target = vertices - smooth + step
         weight = problem.weights.surface * pull.weight
@@ -273,10 +272,10 @@ def gradient_descent(
     weights: Weights = Weights(),
     callback: Callback | None = None,
 ) -> FloatArray:
-    """Deform the template onto a scan by plain gradient descent, as Section 5.2 says it.
+    """Deform the template onto a scan by plain gradient descent, as in Section 5.2.
 
     Arguments and result as those of `nonrigid`; `stiffness` weighs the bending. The step is the
-    longest that is stable, 1 / L with L the largest curvature that the energy can have.
+    longest stable one, 1 / L with L an upper bound of the energy's curvature.
     """
     problem = Problem(scan, landmarks, template, marked, weights)
     face = problem.template
@@ -342,15 +341,19 @@ def flipped(vertices: FloatArray, reference: FloatArray, faces: IntArray) -> NDA
 
 
 def _unflip(smooth: FloatArray, fitted: FloatArray, faces: IntArray) -> FloatArray:
-    """Take back what was added to `smooth`, around the triangles that it flipped."""
+    """Reduce the displacement from `smooth` around flipped triangles until none is flipped."""
     share = np.ones(len(smooth))
     while True:
         vertices = smooth + share[:, None] * (fitted - smooth)
         corners = faces[flipped(vertices, smooth, faces)]
-        if not share[corners].any():  # none is flipped, or only those that `smooth` made a line
+        if not share[
+            corners
+        ].any():  # none is flipped, or only those that have zero area in `smooth`
             return vertices
         share[corners] *= 0.5
-        share[share < LEAST_SHARE] = 0  # a triangle without any is as in `smooth`: this ends
+        share[share < LEAST_SHARE] = (
+            0  # a triangle without displacement is as in `smooth`: the loop ends
+        )
 
 
 @lru_cache(maxsize=4)
@@ -360,10 +363,9 @@ def _bending(template: Template) -> csr_array:
 
 
 def _trusted(template: Template) -> FloatArray:
-    """How far (m,) a scan's surface is to be trusted: not on eyeballs, which shine.
+    """Weights (m,) of the scan's surface: zero on eyeballs, whose highlights scanners get wrong.
 
-    The lids hold them. Where a scan errs there, it then lies off the template, and the valid mask
-    of the texture can tell.
+    The lids hold them in place, so that the texture's valid mask shows where the scan is wrong.
     """
     trusted = np.ones(len(template.vertices))
     for name in {"left_eye", "right_eye"} & set(template.regions):

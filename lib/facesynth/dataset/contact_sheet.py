@@ -67,7 +67,7 @@ def _write_page(dataset: Dataset, names: list[str], title: str, path: Path) -> N
     figure = Figure((columns * (2 * SIDE + 16) / 100, (rows * (SIDE + 40) + 40) / 100), dpi=100)
     figure.set_layout_engine("constrained")
     figure.suptitle(title, x=0.01, ha="left")
-    axes = figure.subplots(rows, columns, squeeze=False).flat
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis in axes:
         axis.axis("off")
     for axis, name in zip(axes, names, strict=False):

@@ -22,18 +22,12 @@ from facesynth.scans import Scan, landmarks
 from facesynth.scans.parts import Photograph
 from facesynth.scans.scanned_surface import ScannedSurface
 from facesynth.surface.mesh import FloatArray, IntArray
-from facesynth.template import N_LANDMARKS, Template, standard
+from facesynth.template import MIRROR, N_LANDMARKS, Template, standard
 
 N_NEUTRAL, N_EXPRESSIVE = 200, 40  # subjects that the face modes are learned from
 N_FACE_MODES = 80
 SEED = 1000  # of those subjects: others than any that the book scans
 GREY = np.full((2, 2, 3), 128, np.uint8)  # a photograph for a face that needs none
-# The right half of a pair of landmarks and the left one, as positions among the 43.
-MIRROR = np.array(
-    [*range(9, -1, -1), *range(10, 14), *range(18, 13, -1)]
-    + [28, 27, 26, 25, 30, 29, 22, 21, 20, 19, 24, 23]
-    + [37, 36, 35, 34, 33, 32, 31, 42, 41, 40, 39, 38]
-)
 
 
 @threadpool_limits.wrap(limits=1)  # the last bits of a sum depend on the number of threads

@@ -1,5 +1,7 @@
 """The landmarks of a template, and what can be wrong with one."""
 
+import numpy as np
+
 # dlib's 68 landmarks without the jaw (17) and the inner lips (8), in their order; right is the
 # subject's, at smaller x.
 LANDMARKS = (
@@ -12,6 +14,12 @@ LANDMARKS = (
     *(f"mouth_{k}" for k in range(1, 13)),  # from the right corner over the upper lip
 )
 N_LANDMARKS = len(LANDMARKS)  # 43
+# The right half of a pair of landmarks and the left one, as positions among the 43.
+MIRROR = np.array(
+    [*range(9, -1, -1), *range(10, 14), *range(18, 13, -1)]
+    + [28, 27, 26, 25, 30, 29, 22, 21, 20, 19, 24, 23]
+    + [37, 36, 35, 34, 33, 32, 31, 42, 41, 40, 39, 38]
+)
 FIRST_OF_68 = 17  # the jaw comes before, and after 43 more the inner lips
 ENOUGH = 6  # landmarks for a pose
 

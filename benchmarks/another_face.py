@@ -1,4 +1,8 @@
-"""A template that is not ours: other vertices and triangles, holes, no symmetry."""
+"""A template that is not ours: other vertices and triangles, holes, no symmetry.
+
+For the tests, and for `alignment.py`: its vertices are places on the standard template, so that
+their true places on a scanned person's face are known.
+"""
 
 import csv
 import functools
@@ -6,18 +10,32 @@ from pathlib import Path
 
 import numpy as np
 import trimesh
+from scipy.sparse import csr_array
 from scipy.spatial import Delaunay, cKDTree
 
 from facesynth.mapping import UniversalMapping
 from facesynth.surface.mesh import FloatArray, IntArray
-from facesynth.template import LANDMARKS, standard
+from facesynth.template import LANDMARKS, Template, make, standard
 
 APART = 0.018  # of the parametrised square, from vertex to vertex
+TRIED = 20_000  # random points
+
+
+def another_face(apart: float = APART) -> tuple[FloatArray, IntArray, IntArray]:
+    """Vertices (m, 3) mm, triangles (f, 3) with holes at eyes and mouth, and landmarks (43,)."""
+    places, faces, landmarks = _remeshed(apart)
+    return places @ standard().vertices, faces, landmarks
+
+
+def template(apart: float = APART) -> tuple[Template, csr_array]:
+    """The same as a template of m vertices, and the operator to them from the standard one's."""
+    vertices, faces, landmarks = another_face(apart)
+    return make(vertices, faces, landmarks), _remeshed(apart)[0]
 
 
 @functools.cache
-def another_face() -> tuple[FloatArray, IntArray, IntArray]:
-    """Vertices (m, 3) mm, triangles (f, 3) with holes at eyes and mouth, and landmarks (43,).
+def _remeshed(apart: float) -> tuple[csr_array, IntArray, IntArray]:
+    """The operator from the standard template's vertices to the face's, triangles and landmarks.
 
     The standard template's surface, sampled anew: random points of the parametrised square, joined
     by Delaunay's triangulation, and none within the eyes and between the lips.
@@ -27,11 +45,13 @@ def another_face() -> tuple[FloatArray, IntArray, IntArray]:
     rng = np.random.default_rng(7)
     rim = mapping.uv[face.boundary[::3]]
     marks = mapping.uv[face.landmarks]
-    kept = [*rim, *marks]
-    for point in rng.random((20_000, 2)):
-        if np.linalg.norm(np.array(kept) - point, axis=1).min() > APART:
-            kept.append(point)
-    uv = np.array(kept)
+    fixed = len(rim) + len(marks)
+    uv, n = np.concatenate([rim, marks, rng.random((TRIED, 2))]), fixed
+    for point in uv[fixed:].copy():
+        if ((uv[:n] - point) ** 2).sum(axis=1).min() > apart**2:
+            uv[n] = point
+            n += 1
+    uv = uv[:n]
     triangles = Delaunay(uv).simplices.astype(np.int64)
     a, b, c = (uv[triangles[:, k]] for k in range(3))
     turned = np.cross(b - a, c - a) < 0
@@ -42,19 +62,21 @@ def another_face() -> tuple[FloatArray, IntArray, IntArray]:
     inside = np.column_stack([uv, 0 * uv[:, 0]])
     on, _, where = trimesh.proximity.closest_point(flat, inside)
     weights = trimesh.triangles.points_to_barycentric(flat.triangles[where], on)
-    vertices = np.einsum("kj,kjc->kc", weights, face.vertices[face.faces[where]])
+    entries = weights.ravel(), face.faces[where].ravel(), np.arange(0, weights.size + 1, 3)
+    places = csr_array(entries, shape=(len(uv), len(face.vertices)))
     holes = np.maximum.reduce([face.regions[n] for n in ("left_eye", "right_eye", "mouth")])
     middle = uv[triangles].mean(axis=1)
     hole = holes[cKDTree(mapping.uv).query(middle)[1]] > 0.5
     sides = uv[triangles] - uv[np.roll(triangles, -1, axis=1)]
-    thin = np.linalg.norm(sides, axis=2).max(axis=1) > 4 * APART
-    return _largest_piece(vertices, triangles[~hole & ~thin], np.arange(len(rim), len(rim) + 43))
+    thin = np.linalg.norm(sides, axis=2).max(axis=1) > 4 * apart
+    used, faces = _largest_piece(places @ face.vertices, triangles[~hole & ~thin])
+    number = np.full(len(uv), -1)
+    number[used] = np.arange(len(used))
+    return places[used], faces, number[len(rim) : fixed]
 
 
-def _largest_piece(
-    vertices: FloatArray, triangles: IntArray, landmarks: IntArray
-) -> tuple[FloatArray, IntArray, IntArray]:
-    """Without loose vertices and triangles that hang on by a corner."""
+def _largest_piece(vertices: FloatArray, triangles: IntArray) -> tuple[IntArray, IntArray]:
+    """The vertices that are used without pieces that hang on by a corner, and their triangles."""
     while True:
         mesh = trimesh.Trimesh(vertices, triangles, process=False)
         every = np.arange(len(triangles))
@@ -68,9 +90,7 @@ def _largest_piece(
             break
         triangles = triangles[~(rim[triangles] > 2).any(axis=1)]
     used, compact = np.unique(triangles, return_inverse=True)
-    number = np.full(len(vertices), -1)
-    number[used] = np.arange(len(used))
-    return vertices[used], compact.reshape(-1, 3), number[landmarks]
+    return used, compact.reshape(-1, 3)
 
 
 def write(folder: Path, names: tuple[str, ...] = LANDMARKS) -> Path:
