@@ -15,7 +15,8 @@ from scipy.spatial import Delaunay, cKDTree
 
 from facesynth.mapping import UniversalMapping
 from facesynth.surface.mesh import FloatArray, IntArray
-from facesynth.template import LANDMARKS, Template, make, standard
+from facesynth.template import LANDMARKS, Template, standard
+from facesynth.template.completion import complete
 
 APART = 0.018  # of the parametrised square, from vertex to vertex
 TRIED = 20_000  # random points
@@ -30,7 +31,8 @@ def another_face(apart: float = APART) -> tuple[FloatArray, IntArray, IntArray]:
 def template(apart: float = APART) -> tuple[Template, csr_array]:
     """The same as a template of m vertices, and the operator to them from the standard one's."""
     vertices, faces, landmarks = another_face(apart)
-    return make(vertices, faces, landmarks), _remeshed(apart)[0]
+    made = Template(**complete(vertices, faces, landmarks, {}, "another face"))
+    return made, _remeshed(apart)[0]
 
 
 @functools.cache
