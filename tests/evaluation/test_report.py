@@ -7,13 +7,15 @@ import re
 import numpy as np
 import pytest
 from another_face import write as write_another
+from changed_scans import changed
 
 from facesynth.dataset import dataset
 from facesynth.dataset.aligned_scan import mapping
+from facesynth.dataset.dataset import Dataset
 from facesynth.evaluation import report, scores
 from facesynth.evaluation.report import Faces
 from facesynth.evaluation.swd import EvaluationError
-from facesynth.template import LANDMARKS, Template, standard
+from facesynth.template import LANDMARKS, Template
 
 SIDE = 64
 
@@ -23,7 +25,7 @@ def small(faces, rows):
     taken = faces.take(rows)
     blocks = taken.textures.reshape(len(taken), SIDE, 4, SIDE, 4, 3)
     textures = blocks.mean(axis=(2, 4)).round().astype(np.uint8)
-    return dataclasses.replace(taken, textures=textures, valid=taken.valid[:, ::4, ::4])
+    return changed(taken, textures=textures, valid=taken.valid[:, ::4, ::4])
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +40,8 @@ def to_images(geometry, template=None):
     return mapping(32, template).to_image(geometry)
 
 
-def measured(train, test, generated, template=None, images=to_images, **settings):
-    face = standard() if template is None else template
-    return report.measure(
-        face, train, test, generated, images, n_jobs=1, progress=False, **settings
-    )
+def measured(train, test, generated, images=to_images, **settings):
+    return report.measure(train, test, generated, images, n_jobs=1, progress=False, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -125,15 +124,15 @@ def test_the_same_seed_gives_the_same_numbers(scans):
 @pytest.mark.usefixtures("quick")
 def test_textures_are_compared_at_the_smaller_resolution(scans):
     train, test = scans
-    fine = dataclasses.replace(
+    fine = changed(
         train, textures=train.textures.repeat(2, axis=1).repeat(2, axis=2),
         valid=train.valid.repeat(2, axis=1).repeat(2, axis=2),
     )  # fmt: skip
     made = Faces(train.geometry, train.textures)
-    other = dataclasses.replace(test, textures=test.textures[:, ::2, ::2])
+    other = changed(test, textures=test.textures[:, ::2, ::2])
     with pytest.raises(EvaluationError, match=r"held-out faces .* a multiple of 64 pixels"):
         measured(train, other, made)
-    with_fine = dataclasses.replace(
+    with_fine = changed(
         test, textures=test.textures.repeat(2, axis=1).repeat(2, axis=2),
         valid=test.valid.repeat(2, axis=1).repeat(2, axis=2),
     )  # fmt: skip
@@ -204,23 +203,20 @@ def test_another_template_is_measured_where_it_stands(scans, tmp_path, monkeypat
     warps = rng.normal(0, 2, (12, 1, 3)) * np.sin(whole.vertices / 40)
     textures = np.concatenate([scans[0].textures, scans[1].textures])
 
-    class People:
-        subjects = np.repeat([1, 2, 3, 0], 3)
+    subjects = np.repeat([1, 2, 3, 0], 3)
 
-        def __init__(self, template, rows):
-            self.subjects = self.subjects[rows]
-            self.geometry = (template.vertices + warps[rows]).astype(np.float32)
-            self.textures = textures[rows]
-            self.valid = np.ones(self.textures.shape[:3], bool)
+    def people(template, rows):
+        geometry = (template.vertices + warps[rows]).astype(np.float32)
+        return Dataset.of(geometry, textures[rows], subjects=subjects[rows], template=template)
 
     def of(template):
-        train, test = (People(template, rows) for rows in (slice(9), slice(9, 12)))
+        train, test = (people(template, rows) for rows in (slice(9), slice(9, 12)))
         made = Faces(train.geometry, train.textures)
 
         def images(geometry):
             return mapping(32, template).to_image(geometry)
 
-        return measured(train, test, made, template, images)
+        return measured(train, test, made, images)
 
     a, b, c = of(whole), of(away), of(lacking)
     assert a.left_out == b.left_out == {}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from changed_scans import changed
 
 from facesynth import gan
 from facesynth.dataset.dataset import Dataset
@@ -20,12 +21,6 @@ def faces():
     drawn = sample(N, 2, resolution=64, progress=False)
     valid = np.random.default_rng(0).random((N, 64, 64)) < 0.97
     return Dataset.of(drawn.geometry, drawn.textures, valid)
-
-
-def changed(faces, **arrays):
-    """The same scans with other arrays."""
-    names = ("geometry", "textures", "valid", "subjects", "expressions", "expression_names")
-    return Dataset.of(**{name: arrays.get(name, getattr(faces, name)) for name in names})
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Section 10 as a report: the paper's tables for any scans and any trained generator.
 
-made = report.measure(template, train, test, Faces(geometry, textures), to_images)
+made = report.measure(train, test, Faces(geometry, textures), to_images)
 made.write(Path("my_report"))    # index.html, report.json and the pictures
 
 What cannot be measured, for lack of scans or of landmarks, is left out, and the report says why.
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import jinja2
 import matplotlib.style
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facesynth.dataset import aligned_scan
+from facesynth.dataset.dataset import Dataset
 from facesynth.evaluation import identity, scores
 from facesynth.evaluation.scores import Number
 from facesynth.evaluation.swd import EvaluationError
@@ -46,19 +47,6 @@ Textures: TypeAlias = NDArray[np.uint8]
 Masks: TypeAlias = NDArray[np.bool_]
 Integers: TypeAlias = NDArray[np.integer[Any]]
 ToImages: TypeAlias = Callable[[Geometry], NDArray[np.floating[Any]]]
-
-
-class _Scans(Protocol):
-    """What is read of n scans, as `Faces` has it, and subjects (n,): data sets have it."""
-
-    @property
-    def geometry(self) -> Geometry: ...
-    @property
-    def textures(self) -> Textures: ...
-    @property
-    def valid(self) -> Masks: ...
-    @property
-    def subjects(self) -> Integers: ...
 
 
 @dataclass(frozen=True)
@@ -125,9 +113,8 @@ class Report:
 
 
 def measure(
-    template: Template,
-    train: _Scans,
-    test: _Scans,
+    train: Dataset,
+    test: Dataset,
     generated: Faces,
     to_images: ToImages,
     *,
@@ -138,8 +125,7 @@ def measure(
 ) -> Report:
     """Compare generated faces with scans and with a 3DMM of the scans, as Section 10 does.
 
-    template      of all faces
-    train, test   data sets: the scans that the generator learned from, and scans of other subjects
+    train, test   the scans that the generator learned from, and scans of other subjects
     to_images     takes geometries (n, m, 3) mm to geometry images (n, R, R, 3), any R: Section 8
     n_components  k of the 3DMM, or as many as the training scans have
     seed          of everything that is drawn
@@ -150,7 +136,7 @@ def measure(
     `EvaluationError` where there are no training scans or no generated faces, where faces are not
     the template's or not finite, or where one resolution is not a multiple of the other.
     """
-    n_scans, n = len(train.subjects), len(generated.geometry)
+    n_scans, n, template = len(train), len(generated.geometry), train.template
     if not n_scans or not n:
         raise EvaluationError(
             f"{n_scans} training scans and {n} generated faces: there must be some"
@@ -166,7 +152,7 @@ def measure(
         "texture resolution": side,
         "training scans": n_scans,
         "training subjects": len(np.unique(train.subjects)),
-        "held-out scans": len(test.subjects),
+        "held-out scans": len(test),
         "held-out subjects": len(np.unique(test.subjects)),
         "generated faces": n,
         "components": min(n_components, n_scans - 1),
@@ -211,7 +197,7 @@ def measure(
 
 
 def baseline(
-    train: Faces | _Scans, n: int, n_components: int, seed: int
+    train: Faces | Dataset, n: int, n_components: int, seed: int
 ) -> tuple[Faces, MorphableModel, MorphableModel]:
     """The paper's baseline: n faces of a 3DMM, whose texture and geometry are independent.
 
@@ -226,7 +212,7 @@ def baseline(
     return Faces(geometry, textures.reshape(n, *train.textures.shape[1:])), skin, shape
 
 
-def _at(side: int, faces: Faces | _Scans, template: Template, name: str) -> Faces:
+def _at(side: int, faces: Faces | Dataset, template: Template, name: str) -> Faces:
     """Faces with textures and masks averaged to side x side pixels."""
     (n, size), m = faces.textures.shape[:2], len(template.vertices)
     if faces.geometry.shape != (n, m, 3) or size % side or not np.isfinite(faces.geometry).all():

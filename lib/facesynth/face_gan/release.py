@@ -207,7 +207,6 @@ def evaluate(
     geometry, textures = made.faces(gan.sample(made.generator, n, seed))
     to = GeometryImages.fit(mapping(made.config.resolution, faces.template), training.geometry)
     return report.measure(
-        faces.template,
         training,
         test,
         report.Faces(geometry, textures),
