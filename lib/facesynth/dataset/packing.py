@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.sparse import csr_array, diags_array, eye_array
 from scipy.sparse.linalg import SuperLU
+from threadpoolctl import threadpool_limits
 
 from facesynth.surface.mesh import factorize, graph_laplacian
 from facesynth.template import Template
@@ -71,6 +72,7 @@ def pack_geometry(geometry: NDArray[np.floating], template: Template) -> bytes:
     return lzma.compress(np.round(steps).T.astype("<i2").tobytes(), preset=9)
 
 
+@threadpool_limits.wrap(limits=1)  # threads would change the last bits, and do not help
 def unpack_geometry(packed: bytes, template: Template) -> NDArray[np.float32]:
     """Faces (n, m, 3) mm from what `pack_geometry` made of them, to about 0.02 mm.
 
