@@ -54,12 +54,7 @@ def record(chapter: str, preset: str, seed: int, numbers: Numbers) -> None:
     for claim in CLAIMS:
         if claim.chapter == chapter:
             judge(claim, numbers)
-    content = {
-        "chapter": chapter,
-        "preset": preset,
-        "seed": seed,
-        "numbers": packed(numbers),
-    }
+    content = {"chapter": chapter, "preset": preset, "seed": seed, "numbers": packed(numbers)}
     write_text(Path(FOLDER) / f"{chapter}.json", json.dumps(content, indent=1) + "\n")
 
 

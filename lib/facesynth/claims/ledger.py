@@ -18,15 +18,9 @@ from facesynth.claims.measured import Measured, Numbers
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper.
+    """One claim of the paper; the head of `claims.toml` explains the texts."""
 
-    name    identifies the claim on the page and in links
-    decide  takes the numbers shown and returns the verdict; None where our data cannot decide
-
-    The head of `claims.toml` explains the texts.
-    """
-
-    name: str
+    name: str  # identifies the claim on the page and in links
     source: str
     says: str
     rule: str
@@ -35,7 +29,7 @@ class Claim:
     figure: str
     code: str
     here: str
-    decide: Callable[[Numbers], bool | None]
+    decide: Callable[[Numbers], bool | None]  # by the numbers shown; None where ours cannot tell
 
     @property
     def needs(self) -> set[str]:

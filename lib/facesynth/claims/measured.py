@@ -10,16 +10,11 @@ LEAST = 1e-3  # the smallest tolerance of any number, absolute
 
 @dataclass(frozen=True)
 class Measured:
-    """A number that a chapter measured.
+    """A number that a chapter measured."""
 
-    value      in the unit that the claim's text names
-    error      half of its 95 % confidence interval; 0 if it is not random
-    tolerance  relative difference allowed between machines
-    """
-
-    value: float
-    error: float = 0.0
-    tolerance: float = TOLERANCE
+    value: float  # in the unit that the claim's text names
+    error: float = 0.0  # half of its 95 % confidence interval; 0 if it is not random
+    tolerance: float = TOLERANCE  # relative difference allowed between machines
 
     @classmethod
     def between(

@@ -21,22 +21,14 @@ NO_MATERIAL = ""
 
 @dataclass(frozen=True)
 class Wavefront:
-    """What an OBJ file says.
+    """What an OBJ file says."""
 
-    vertices   (n, 3) as they stand there
-    faces      (f, 3)
-    uv         (f, 3, 2)
-    material   (f,) index into materials
-    materials  their names, as the triangles need them; `NO_MATERIAL` where none was named
-    libraries  names of MTL files
-    """
-
-    vertices: FloatArray
-    faces: IntArray
-    uv: FloatArray
-    material: IntArray
-    materials: list[str]
-    libraries: list[str]
+    vertices: FloatArray  # (n, 3) as they stand there
+    faces: IntArray  # (f, 3)
+    uv: FloatArray  # (f, 3, 2)
+    material: IntArray  # (f,) index into materials
+    materials: list[str]  # as the triangles need them; `NO_MATERIAL` where none was named
+    libraries: list[str]  # names of MTL files
 
 
 def read_obj(path: Path) -> Wavefront:

@@ -29,16 +29,11 @@ _GLINT = 1.1  # mm of the dent where a flash is mirrored in the eye
 
 @dataclass(frozen=True)
 class Faults:
-    """Images (R, R) of one scan.
+    """Images (R, R) of one scan."""
 
-    hair    how much each place is hair, in [0, 1]
-    hole    nothing is measured where this is positive
-    bump    mm along the normal by which the measured surface is wrong, on the eyeballs
-    """
-
-    hair: Floats
-    hole: Floats
-    bump: Floats
+    hair: Floats  # how much each place is hair, in [0, 1]
+    hole: Floats  # nothing is measured where this is positive
+    bump: Floats  # mm along the normal by which the measured surface is wrong, on the eyeballs
 
 
 class Places:

@@ -24,18 +24,12 @@ _OPACITY = 0.85
 
 @dataclass(frozen=True)
 class Strands:
-    """h hairs of p points.
+    """h hairs of p points."""
 
-    points  (h, p, 3) mm in the scan's frame
-    valid   (h, p) whether a point lies over the face
-    normals (h, p, 3) of the skin below
-    width   (h,) mm
-    """
-
-    points: Floats
-    valid: NDArray[np.bool_]
-    normals: Floats
-    width: Floats
+    points: Floats  # (h, p, 3) mm in the scan's frame
+    valid: NDArray[np.bool_]  # (h, p) whether a point lies over the face
+    normals: Floats  # (h, p, 3) of the skin below
+    width: Floats  # (h,) mm
 
 
 def sample_strands(surface: Surface, to_scan: Floats, rng: np.random.Generator) -> Strands:
