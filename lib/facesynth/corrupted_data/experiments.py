@@ -140,14 +140,12 @@ def clean(resolution: int, n: int) -> tuple[NDArray[np.uint8], Reading]:
 def measure(images: NDArray[np.uint8]) -> dict[str, Any]:
     """Measure what images (n, R, R, 3) show, and how far they are from clean drawings.
 
-    Returns
-    -------
-    dict
-        `n` images, how many of them are `corrupted`; the share of shapes `recognised`; `distance`
-        of the median shape to what its kind looks like (recognised up to 1); `colours_covered`,
-        the share of the drawings' colours that is made at least half as often; overlaps of the
-        histograms of `colours`, `kinds` and `counts`; and `sliced_wasserstein`, averaged over the
-        levels, times 1000. Shapes are those of images without corruption, which hides some.
+    Returns `n` images, how many of them are `corrupted`; the share of shapes `recognised`;
+    `distance` of the median shape to what its kind looks like (recognised up to 1);
+    `colours_covered`, the share of the drawings' colours that is made at least half as often;
+    overlaps of the histograms of `colours`, `kinds` and `counts`; and `sliced_wasserstein`,
+    averaged over the levels, times 1000. Shapes are those of images without corruption, which hides
+    some.
     """
     n, resolution = images.shape[:2]
     reads, (reference, expected) = reader(resolution), clean(resolution, n)

@@ -57,10 +57,6 @@ class Pixels(Protocol):
         """(n, R, R, c)."""
 
     @property
-    def ndim(self) -> int:
-        """4."""
-
-    @property
     def dtype(self) -> np.dtype[Any]:
         """uint8 or floating point."""
 
@@ -73,25 +69,20 @@ class Pixels(Protocol):
 class Images:
     """Images of one size, and which of their pixels are valid.
 
-    Parameters
-    ----------
-    pixels : (n, R, R, c) uint8, or floating point in [-1, 1]
-        An array, or an object that is indexed like one. R is a power of two. The values of an array
-        in memory are checked: they must be finite, and may exceed [-1, 1] up to `LARGEST_VALUE`.
-    masks : (n, R, R) bool, optional
-        True where a pixel is valid.
+    R is a power of two. The values of an array in memory are checked: they must be finite, and may
+    exceed [-1, 1] up to `LARGEST_VALUE`.
 
     Raises `ImagesError` and its subclasses `ImageSizeError`, `MaskError`, `NoImagesError` and
     `PixelRangeError`.
     """
 
-    pixels: Pixels
-    masks: NDArray[np.bool_] | None = None
+    pixels: Pixels  # (n, R, R, c) uint8, or floating point in [-1, 1]
+    masks: NDArray[np.bool_] | None = None  # (n, R, R), True where a pixel is valid
     _held: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check shapes, types and values."""
-        if self.pixels.ndim != 4:
+        if len(self.pixels.shape) != 4:
             raise ImageSizeError(f"images must be (n, R, R, c), got {self.pixels.shape}")
         n, height, side, channels = self.pixels.shape
         if not n:

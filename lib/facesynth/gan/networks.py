@@ -52,17 +52,12 @@ def rectified(x: Tensor) -> Tensor:
 class Generator(nn.Module):
     """Maps latent vectors to images.
 
-    Parameters
-    ----------
-    resolution : int
-        Side of the largest images, a power of two.
-    channels : int
-        Of an image: 3 for a texture or a geometry image, 6 for both.
-    latent : int
-        Length of the latent vectors.
-    capacity, max_channels : int
-        Feature maps of side r have `min(max_channels, capacity // r)` channels. The defaults are
-        those of Karras et al. (2017).
+    resolution : side of the largest images, a power of two
+    channels   : of an image: 3 for a texture or a geometry image, 6 for both
+    latent     : length of the latent vectors
+
+    Feature maps of side r have `min(max_channels, capacity // r)` channels. The defaults are those
+    of Karras et al. (2017).
     """
 
     def __init__(

@@ -46,20 +46,10 @@ def train(config: Config, data: Images, out: Path, *, progress: bool = True) -> 
     configuration and data give the same weights, however often the run was stopped and resumed: on
     one CPU bit for bit.
 
-    Raises
-    ------
-    ConfigError
-        If the configuration does not match the data.
-    OtherRunError
-        If `out` has a run of another configuration.
-    OtherDataError
-        If `out` has a run that was trained on other data.
-    LockedRunError
-        If another process is training into `out`.
-    DamagedFileError
-        If its checkpoint is damaged.
-    WriteError
-        If a file cannot be written.
+    Raises `ConfigError` if the configuration does not match the data; `OtherRunError` or
+    `OtherDataError` if `out` has a run of another configuration or on other data; `LockedRunError`
+    if another process is training into it; `DamagedFileError` if its checkpoint is damaged; and
+    `WriteError` if a file cannot be written.
     """
     _check(config, data)
     fabric = start(config)

@@ -47,32 +47,19 @@ def interactive(
 ) -> go.Figure:
     """A rotatable mesh; several sets of vertices become the steps of a slider.
 
-    Parameters
-    ----------
-    vertices : (m, 3) or (s, m, 3)
-        In mm; s sets make a slider of s steps.
-    faces : (f, 3) int
-        The same for all sets.
-    colors : (m, 3) or (s, m, 3)
-        Of the vertices. Without colours and intensity the face is made of clay.
-    intensity : (m,) or (s, m)
-        A number for each vertex, in place of colours.
-    colorbar_title : str
-        What the intensity is, on the scale Viridis.
-    labels : sequence of s str
-        Of the slider's steps; the middle one is shown first.
-    slider : str
-        Stands before the label of the current step.
+    vertices        (m, 3) or (s, m, 3) in mm; s sets make a slider of s steps
+    faces           (f, 3) int, the same for all sets
+    colors          (m, 3) or (s, m, 3); without colours and intensity the face is made of clay
+    intensity       (m,) or (s, m), a number for each vertex, in place of colours
+    colorbar_title  what the intensity is, on the scale Viridis
+    labels          (s,) of the slider's steps; the middle one is shown first
+    slider          stands before the label of the current step
 
     Coordinates are kept as 16-bit fractions of the mesh's extent (3 micrometres for a face), and a
     step repeats only what changes: 80 kB for 10,000 vertices, 120 kB with colours.
 
-    Raises
-    ------
-    MeshError
-        If the vertices or faces are invalid.
-    MaterialError
-        If colours, intensities or labels do not match the vertices.
+    Raises `MeshError` for invalid vertices or faces, and `MaterialError` if colours, intensities or
+    labels do not match the vertices.
     """
     steps = np.asarray(vertices)
     steps = steps[None] if steps.ndim == 2 else steps  # (s, m, 3)
@@ -156,18 +143,11 @@ def _slider(
 def dots(series: Mapping[str, tuple[ArrayLike, ArrayLike]], *, side: int = 64) -> go.Figure:
     """Dots in the plane, each of which shows its picture when it is pointed at.
 
-    Parameters
-    ----------
-    series : {name: (points, pictures)}
-        (n, 2) and (n, h, w, 3) uint8 each. The book's pages show the pictures; elsewhere, plotly
-        shows the names alone.
-    side : int
-        Pixels along a side, to which pictures are shrunk: some 2 kB each.
+    series  {name: (points, pictures)}, (n, 2) and (n, h, w, 3) uint8 each
+    side    pixels along a side, to which pictures are shrunk: some 2 kB each
 
-    Raises
-    ------
-    MaterialError
-        If there are not as many pictures as points.
+    The book's pages show the pictures; elsewhere, plotly shows the names alone. Raises
+    `MaterialError` if there are not as many pictures as points.
     """
     figure = go.Figure()
     for name, (points, pictures) in series.items():
