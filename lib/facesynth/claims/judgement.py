@@ -18,15 +18,11 @@ from facesynth.files.atomic import write_text
 FOLDER = "results"  # beside a chapter
 
 
-class ClaimError(ValueError):
-    """A claim that cannot be judged."""
-
-
-class UnknownClaimError(ClaimError):
+class UnknownClaimError(ValueError):
     """No claim has this name."""
 
 
-class MissingResultError(ClaimError):
+class MissingResultError(ValueError):
     """A number that a claim needs is missing or not finite."""
 
 

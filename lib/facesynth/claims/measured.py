@@ -28,9 +28,8 @@ class Measured:
         number = format(self.value, spec)
         if not self.error:
             return number
-        if spec.endswith("%"):
-            return f"{number} ± {format(self.error, spec)}"
-        return f"{number} ± {format(self.error, spec.replace('+', ''))}"
+        unsigned = spec if spec.endswith("%") else spec.replace("+", "")
+        return f"{number} ± {format(self.error, unsigned)}"
 
     def below(self, other: "Measured") -> bool:
         """Whether this is less than another by more than the sum of both errors."""

@@ -158,11 +158,6 @@ class Config:
         side = self.sides[level]
         return Stage(side, alpha, self.batch_at(side))
 
-    @property
-    def seen_channels(self) -> int:
-        """Channels of the discriminator's input: the image's, and one for paired masks."""
-        return self.channels + (self.masks == "paired")
-
     def generator(self) -> Generator:
         """Create a generator."""
         return Generator(
@@ -171,8 +166,9 @@ class Config:
 
     def discriminator(self) -> Discriminator:
         """Create a discriminator."""
+        channels = self.channels + (self.masks == "paired")  # paired masks are one more
         return Discriminator(
-            self.resolution, self.seen_channels, self.capacity, self.max_channels, self.group
+            self.resolution, channels, self.capacity, self.max_channels, self.group
         )
 
     def to_json(self) -> str:

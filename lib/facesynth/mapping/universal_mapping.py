@@ -9,9 +9,6 @@ $$u_i = \sum_j \lambda_{i,j} u_j \quad (4), \qquad
 
 while the boundary runs along the square's sides by arc length from the chin (Eq. 6). Where that
 would collapse triangles, the sides are bowed outwards a little: see `parameterize`.
-
-Images have shape (R, R, c) with the top row first; the centre of pixel (r, c) lies at
-$u = (c + 1/2) / R$, $v = 1 - (r + 1/2) / R$.
 """
 
 import warnings

@@ -20,14 +20,11 @@ _SURFACE = {
     "lighting": {"ambient": 0.5, "diffuse": 0.75, "specular": 0.15, "roughness": 0.6, "fresnel": 0},
     "lightposition": {"x": -1e5, "y": 1e5, "z": 1e5},
 }
-_HIDDEN = {"visible": False}
 _LAYOUT = {
     "height": 450,
     "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
     "scene": {
-        "xaxis": _HIDDEN,
-        "yaxis": _HIDDEN,
-        "zaxis": _HIDDEN,
+        **{f"{axis}axis": {"visible": False} for axis in "xyz"},
         "aspectmode": "data",
         "dragmode": "orbit",
         "camera": {"up": {"x": 0, "y": 1, "z": 0}, "eye": {"x": -0.5, "y": 0.15, "z": 1.75}},

@@ -84,12 +84,8 @@ def sample_faults(
     hole = np.maximum(hole, _mouth(vertices, where, middle, fine))
     for _ in range(rng.poisson(settings.dropouts)):
         hole = np.maximum(hole, _dropout(where, settings, middle, fine, rng))
-    shape = texture.shape[:2]
-    return Faults(
-        hair.reshape(shape),
-        hole.reshape(shape),
-        _eye_bumps(where, settings.eye_noise, rng).reshape(shape),
-    )
+    bump = _eye_bumps(where, settings.eye_noise, rng)
+    return Faults(*(image.reshape(texture.shape[:2]) for image in (hair, hole, bump)))
 
 
 def hairiness(texture: NDArray[np.uint8], where: Places) -> Floats:

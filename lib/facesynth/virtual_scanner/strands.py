@@ -55,12 +55,8 @@ def sample_strands(surface: Surface, to_scan: Floats, rng: np.random.Generator) 
     # hair is stiff: it passes over the skin's hollows
     lift = gaussian_filter1d(rng.uniform(*_LIFT, (h, 1)) + rng.normal(0, 1, (h, steps)), 6, axis=1)
     points = (points + np.maximum(lift, 0.6).reshape(-1, 1) * normals).reshape(h, steps, 3)
-    return Strands(
-        points,
-        met.reshape(h, steps),
-        normals.reshape(h, steps, 3),
-        rng.uniform(*_WIDTH, h),
-    )
+    valid, normals = met.reshape(h, steps), normals.reshape(h, steps, 3)
+    return Strands(points, valid, normals, rng.uniform(*_WIDTH, h))
 
 
 def _lock(rng: np.random.Generator) -> Floats:
