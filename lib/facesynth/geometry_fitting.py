@@ -185,8 +185,7 @@ class LeastSquaresFit(_CoefficientFit):
     def _relate(self, alpha_t: Floats, alpha_g: Floats) -> None:
         # Eq. 19. Coefficients of the training set are uncorrelated: A_t A_t^T is diagonal.
         gram_t = self.texture_model_.singular_values_**2
-        self.coef_ = (alpha_t / gram_t).T @ alpha_g
-        self.coef_ = self.coef_.astype(alpha_g.dtype)
+        self.coef_ = ((alpha_t / gram_t).T @ alpha_g).astype(alpha_g.dtype)
 
     def _coefficients(self, alpha_t: Floats) -> Floats:
         return alpha_t @ self.coef_  # Eq. 21 as it must read: alpha_g = W*^T alpha_t

@@ -192,9 +192,8 @@ def principal_axes(product: Floats, most: int) -> tuple[Floats, Floats]:
 
 def check_n_components(n_components: object, n: int, d: int) -> None:
     """Check in advance whether n faces of d features can have k components."""
-    if n_components is None:
-        return
-    if isinstance(n_components, float | np.floating) and 0 < n_components < 1:
+    share = isinstance(n_components, float | np.floating) and 0 < n_components < 1
+    if n_components is None or share:
         return
     if not isinstance(n_components, int | np.integer) or isinstance(n_components, bool):
         raise ComponentsError(

@@ -73,12 +73,10 @@ def read(folder: Path) -> dict[str, Numbers]:
 
 def claim(name: str) -> Claim:
     """The claim of this name. Raises `UnknownClaimError`."""
-    for known in CLAIMS:
-        if known.name == name:
-            return known
-    raise UnknownClaimError(
-        f"unknown claim {name!r}; known are {', '.join(known.name for known in CLAIMS)}"
-    )
+    known = {claim.name: claim for claim in CLAIMS}
+    if name not in known:
+        raise UnknownClaimError(f"unknown claim {name!r}; known are {', '.join(known)}")
+    return known[name]
 
 
 def judge(claim: Claim, numbers: Numbers) -> Verdict:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 TOLERANCE = 0.02  # relative, between machines: linear algebra and rendering, not chance
 LEAST = 1e-3  # the smallest tolerance of any number, absolute
@@ -17,9 +17,7 @@ class Measured:
     tolerance: float = TOLERANCE  # relative difference allowed between machines
 
     @classmethod
-    def between(
-        cls, value: float, low: float, high: float, tolerance: float = TOLERANCE
-    ) -> "Measured":
+    def between(cls, value: float, low: float, high: float, tolerance: float = TOLERANCE) -> Self:
         """A number with its 95 % confidence interval, half of which is the error."""
         return cls(float(value), float(high - low) / 2, tolerance)
 

@@ -187,10 +187,8 @@ def run(trial: Trial, size: presets.Preset, out: Path) -> tuple[str, dict[str, A
     torch.set_num_threads(1)
     folder = train(trial, size, out / size.name, progress=False)
     drawn = gan.sample(folder.generator(), N_MEASURED, seed=trial.seed + 1)
-    training = {
-        "training_seconds": float(folder.log()["seconds"][-1]),
-        "precision": folder.config.precision,
-    }
+    seconds = float(folder.log()["seconds"][-1])
+    training = {"training_seconds": seconds, "precision": folder.config.precision}
     row = asdict(trial) | measure(gan.to_uint8(drawn)) | training | folder.made_by
     return _name(trial, size), row
 
@@ -224,9 +222,8 @@ def run_all(
         if name == _name(*largest):
             found[name] = row | _drawings(largest[1].shape_resolution)
             folder = gan.RunFolder(out / name)
-            gan.save_generator(
-                folder.generator(), folder.config, results.with_suffix(".safetensors")
-            )
+            beside = results.with_suffix(".safetensors")
+            gan.save_generator(folder.generator(), folder.config, beside)
         write_text(results, json.dumps(setting | {"gans": found}, indent=1) + "\n")
     return setting | {"gans": found}
 
@@ -244,15 +241,12 @@ def _setting(size: presets.Preset) -> dict[str, Any]:
     }
     for values in configurations.values():
         del values["precision"]  # the machine's fastest
-    return {
-        "n_shapes": size.n_shapes,
-        "configurations": configurations,
-        "data": {
-            f"{share:g}": measure(shapes.draw(N_MEASURED, size.shape_resolution, share, 0).images)
-            for share in shares
-        },
-        **_drawings(size.shape_resolution),
+    data = {
+        f"{share:g}": measure(shapes.draw(N_MEASURED, size.shape_resolution, share, 0).images)
+        for share in shares
     }
+    setting = {"n_shapes": size.n_shapes, "configurations": configurations, "data": data}
+    return setting | _drawings(size.shape_resolution)
 
 
 def _drawings(resolution: int) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Config:
-    """The whole configuration of a run; saved with its results."""
+    """The whole configuration of a run; saved with its results. Raises `ConfigError`."""
 
     resolution: int  # side of the images, a power of two
     channels: int = 3  # of an image
@@ -72,7 +72,6 @@ class Config:
     log_images: int = 1_000  # shown between lines of the log
 
     def __post_init__(self) -> None:
-        """Check all settings."""
         for name, known in (("loss", LOSSES), ("masks", MASKS), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise ConfigError(
@@ -166,10 +165,8 @@ class Config:
 
     def discriminator(self) -> Discriminator:
         """Create a discriminator."""
-        channels = self.channels + (self.masks == "paired")  # paired masks are one more
-        return Discriminator(
-            self.resolution, channels, self.capacity, self.max_channels, self.group
-        )
+        seen = self.channels + (self.masks == "paired")  # paired masks are one more channel
+        return Discriminator(self.resolution, seen, self.capacity, self.max_channels, self.group)
 
     def to_json(self) -> str:
         """Write as JSON; `from_json` reads it."""

@@ -78,7 +78,6 @@ class Images:
     _held: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check shapes, types and values."""
         if len(self.pixels.shape) != 4:
             raise ImageSizeError(f"images must be (n, R, R, c), got {self.pixels.shape}")
         n, height, side, channels = self.pixels.shape

@@ -139,12 +139,8 @@ class _Training:
             (folder.path / TENSORBOARD).mkdir(exist_ok=True)
             writer = SummaryWriter(str(folder.path / TENSORBOARD), purge_step=self.shown + 1)
         name, clock = folder.path.name, time.perf_counter()
-        bar = tqdm(
-            total=config.images,
-            initial=self.shown,
-            unit=" images",
-            disable=not (progress and first),
-        )
+        quiet = not (progress and first)
+        bar = tqdm(total=config.images, initial=self.shown, unit=" images", disable=quiet)
         while self.shown < config.images:
             stage = config.stage(self.shown)
             self.sums += self._step(stage)

@@ -122,17 +122,14 @@ def _slider(
 ) -> dict[str, Any]:
     """A slider whose steps hold what they show: a page then needs no list of frames beside it."""
     at_once = {"mode": "immediate", "frame": {"duration": 0}, "transition": {"duration": 0}}
+    contents = [[{"data": [look], "traces": [0]}, at_once] for look in looks]
     return {
         "active": shown,
         "currentvalue": {"prefix": title},
         "pad": {"t": 10, "b": 10, "l": 20, "r": 20},
         "steps": [
-            {
-                "label": label,
-                "method": "animate",
-                "args": [{"data": [look], "traces": [0]}, at_once],
-            }
-            for label, look in zip(labels, looks, strict=True)
+            {"label": label, "method": "animate", "args": content}
+            for label, content in zip(labels, contents, strict=True)
         ],
     }
 
@@ -176,7 +173,6 @@ def dots(series: Mapping[str, tuple[ArrayLike, ArrayLike]], *, side: int = 64) -
 def _address(image: NDArray[np.uint8], side: int) -> str:
     """A picture as the address of itself."""
     content = io.BytesIO()
-    Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS).save(
-        content, "JPEG", quality=75
-    )
+    small = Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS)
+    small.save(content, "JPEG", quality=75)
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()

@@ -32,7 +32,6 @@ class Scan:
     name: str = "scan"  # of the file or subject, for messages
 
     def __post_init__(self) -> None:
-        """Raise `MeshError` or `ScanError` for inconsistent arrays."""
         _, faces = check_arrays(self.vertices, self.faces)
         f = len(faces)
         if np.shape(self.uv) != (f, 3, 2) or np.shape(self.photograph) != (f,):
