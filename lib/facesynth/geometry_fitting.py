@@ -50,17 +50,10 @@ class _Fit(RegressorMixin, BaseEstimator):
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Learn from textures (n, d_t) and their geometries (n, d_g).
 
-        Raises
-        ------
-        PairsError
-            If their numbers differ.
-        ComponentsError
-            If there are fewer samples than the components require.
-        NoNoiseError
-            If a feature has zero noise variance for maximum likelihood: `min_noise` is 0,
-            and the feature is constant, or completely explained by the components.
-        ValueError
-            For values that are not finite, or samples that are all the same.
+        Raises `PairsError` if their numbers differ; `ComponentsError` if there are fewer samples
+        than the components require; `NoNoiseError` if a feature has zero noise variance for
+        maximum likelihood: `min_noise` is 0, and the feature is constant, or completely explained
+        by the components; ValueError for values that are not finite, or samples that are all equal.
         """
         self._learn(*self._pairs(X, y))
         return self
@@ -81,15 +74,8 @@ class _Fit(RegressorMixin, BaseEstimator):
     def _pairs(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
         """Checked textures (n, d_t) and geometries (n, d_g), floating."""
         try:
-            textures, y = validate_data(
-                self,
-                X,
-                y,
-                dtype=[np.float64, np.float32],
-                multi_output=True,
-                y_numeric=True,
-                ensure_min_samples=2,
-            )
+            checks = dict(multi_output=True, y_numeric=True, ensure_min_samples=2)
+            textures, y = validate_data(self, X, y, dtype=[np.float64, np.float32], **checks)
         except ValueError as error:
             if "inconsistent numbers" not in str(error):
                 raise
@@ -103,10 +89,7 @@ class _Fit(RegressorMixin, BaseEstimator):
     def _textures(self, X: ArrayLike) -> Floats:
         """Checked textures (n, d_t) to predict from."""
         check_is_fitted(self)
-        textures: Floats = validate_data(
-            self, X, dtype=[np.float64, np.float32], reset=False, ensure_min_samples=1
-        )
-        return textures
+        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -115,18 +98,7 @@ class _Fit(RegressorMixin, BaseEstimator):
 
 
 class _CoefficientFit(_Fit):
-    """A regression between the coefficients of two morphable models (Section 3).
-
-    Parameters
-    ----------
-    texture_components, geometry_components : int, float or None
-        k_t and k_g, as in `MorphableModel`: a number, a share of the variance, or None for all.
-
-    Attributes
-    ----------
-    texture_model_, geometry_model_ : MorphableModel
-        mu_t, V_t and mu_g, V_g.
-    """
+    """A regression between the coefficients of two morphable models; see `LeastSquaresFit`."""
 
     def __init__(
         self, texture_components: Components = None, geometry_components: Components = None
@@ -205,6 +177,7 @@ class LeastSquaresFit(_CoefficientFit):
     Attributes
     ----------
     texture_model_, geometry_model_ : MorphableModel
+        mu_t, V_t and mu_g, V_g (Section 3).
     coef_ : (k_t, k_g)
         W*, which takes coefficients in rows: alpha_g = alpha_t W*.
     """
@@ -212,8 +185,7 @@ class LeastSquaresFit(_CoefficientFit):
     def _relate(self, alpha_t: Floats, alpha_g: Floats) -> None:
         # Eq. 19. Coefficients of the training set are uncorrelated: A_t A_t^T is diagonal.
         gram_t = self.texture_model_.singular_values_**2
-        self.coef_ = (alpha_t / gram_t).T @ alpha_g
-        self.coef_ = self.coef_.astype(alpha_g.dtype)
+        self.coef_ = ((alpha_t / gram_t).T @ alpha_g).astype(alpha_g.dtype)
 
     def _coefficients(self, alpha_t: Floats) -> Floats:
         return alpha_t @ self.coef_  # Eq. 21 as it must read: alpha_g = W*^T alpha_t

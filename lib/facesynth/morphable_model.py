@@ -71,12 +71,8 @@ class MorphableModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Learn mean, components and variances from n faces (n, d).
 
-        Raises
-        ------
-        ComponentsError
-            If there are fewer samples than `n_components` needs.
-        ValueError
-            If there are NaN or infinite numbers, fewer than two faces, or all faces are the same.
+        Raises `ComponentsError` if there are fewer samples than `n_components` needs, and
+        ValueError for NaN or infinite numbers, fewer than two faces, or faces that are all equal.
         """
         faces: Floats = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         n, d = faces.shape
@@ -169,27 +165,15 @@ def combined(weights: Floats, faces: Floats, mean: Floats) -> Floats:
 def _smaller_product(faces: Floats, mean: Floats) -> Floats:
     """X X^T (n, n) of the centred data X, or X^T X (d, d) if that is smaller, in float64."""
     n, d = faces.shape
-    if n <= d:
-        return gram(faces, mean)
-    product = np.zeros((d, d))
-    for block in _row_blocks(faces, mean):
-        product += block.T @ block
-    return product
+    return gram(faces, mean) if n <= d else gram(faces.T, mean[:, None])
 
 
 def _column_blocks(faces: Floats, mean: Floats) -> Iterator[tuple[slice, Floats]]:
     """The centred data in blocks of columns (n, b), in float64, without a copy of the whole."""
-    width = max(_BLOCK // len(faces), 1)
+    width, means = max(_BLOCK // len(faces), 1), np.broadcast_to(mean, faces.shape)
     for start in range(0, faces.shape[1], width):
         columns = slice(start, start + width)
-        yield columns, faces[:, columns] - mean[columns]
-
-
-def _row_blocks(faces: Floats, mean: Floats) -> Iterator[Floats]:
-    """The same in blocks of rows (b, d)."""
-    height = max(_BLOCK // faces.shape[1], 1)
-    for start in range(0, len(faces), height):
-        yield faces[start : start + height] - mean
+        yield columns, faces[:, columns] - means[:, columns]
 
 
 def principal_axes(product: Floats, most: int) -> tuple[Floats, Floats]:
@@ -208,9 +192,8 @@ def principal_axes(product: Floats, most: int) -> tuple[Floats, Floats]:
 
 def check_n_components(n_components: object, n: int, d: int) -> None:
     """Check in advance whether n faces of d features can have k components."""
-    if n_components is None:
-        return
-    if isinstance(n_components, float | np.floating) and 0 < n_components < 1:
+    share = isinstance(n_components, float | np.floating) and 0 < n_components < 1
+    if n_components is None or share:
         return
     if not isinstance(n_components, int | np.integer) or isinstance(n_components, bool):
         raise ComponentsError(

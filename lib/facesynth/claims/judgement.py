@@ -18,15 +18,11 @@ from facesynth.files.atomic import write_text
 FOLDER = "results"  # beside a chapter
 
 
-class ClaimError(ValueError):
-    """A claim that cannot be judged."""
-
-
-class UnknownClaimError(ClaimError):
+class UnknownClaimError(ValueError):
     """No claim has this name."""
 
 
-class MissingResultError(ClaimError):
+class MissingResultError(ValueError):
     """A number that a claim needs is missing or not finite."""
 
 
@@ -54,12 +50,7 @@ def record(chapter: str, preset: str, seed: int, numbers: Numbers) -> None:
     for claim in CLAIMS:
         if claim.chapter == chapter:
             judge(claim, numbers)
-    content = {
-        "chapter": chapter,
-        "preset": preset,
-        "seed": seed,
-        "numbers": packed(numbers),
-    }
+    content = {"chapter": chapter, "preset": preset, "seed": seed, "numbers": packed(numbers)}
     write_text(Path(FOLDER) / f"{chapter}.json", json.dumps(content, indent=1) + "\n")
 
 
@@ -82,12 +73,10 @@ def read(folder: Path) -> dict[str, Numbers]:
 
 def claim(name: str) -> Claim:
     """The claim of this name. Raises `UnknownClaimError`."""
-    for known in CLAIMS:
-        if known.name == name:
-            return known
-    raise UnknownClaimError(
-        f"unknown claim {name!r}; known are {', '.join(known.name for known in CLAIMS)}"
-    )
+    known = {claim.name: claim for claim in CLAIMS}
+    if name not in known:
+        raise UnknownClaimError(f"unknown claim {name!r}; known are {', '.join(known)}")
+    return known[name]
 
 
 def judge(claim: Claim, numbers: Numbers) -> Verdict:

@@ -10,23 +10,17 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
+from operator import attrgetter
 from string import Formatter
-from typing import Any
 
 from facesynth.claims.measured import Measured, Numbers
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper.
+    """One claim of the paper; the head of `claims.toml` explains the texts."""
 
-    name    identifies the claim on the page and in links
-    decide  takes the numbers shown and returns the verdict; None where our data cannot decide
-
-    The head of `claims.toml` explains the texts.
-    """
-
-    name: str
+    name: str  # identifies the claim on the page and in links
     source: str
     says: str
     rule: str
@@ -35,7 +29,7 @@ class Claim:
     figure: str
     code: str
     here: str
-    decide: Callable[[Numbers], bool | None]
+    decide: Callable[[Numbers], bool | None]  # by the numbers shown; None where ours cannot tell
 
     @property
     def needs(self) -> set[str]:
@@ -45,20 +39,14 @@ class Claim:
     def line(self) -> tuple[str, int]:
         """The file of `code`, from the source root on, and the line where it begins."""
         module, _, name = self.code.partition(":")
-        of: Any = importlib.import_module(module)
-        for part in name.split("."):
-            of = getattr(of, part)
+        of = attrgetter(name)(importlib.import_module(module))
         of = getattr(of, "fget", of)  # a property's function
         return module.replace(".", "/") + ".py", inspect.getsourcelines(of)[1]
 
 
 def _fewer(*rows: tuple[str, str]) -> Callable[[Numbers], bool]:
     """Return a rule: the first number of each pair is below the second."""
-
-    def decide(n: Numbers) -> bool:
-        return all(n[a].below(n[b]) for a, b in rows)
-
-    return decide
+    return lambda n: all(n[a].below(n[b]) for a, b in rows)
 
 
 RULES: dict[str, Callable[[Numbers], bool | None]] = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 TOLERANCE = 0.02  # relative, between machines: linear algebra and rendering, not chance
 LEAST = 1e-3  # the smallest tolerance of any number, absolute
@@ -10,21 +10,14 @@ LEAST = 1e-3  # the smallest tolerance of any number, absolute
 
 @dataclass(frozen=True)
 class Measured:
-    """A number that a chapter measured.
+    """A number that a chapter measured."""
 
-    value      in the unit that the claim's text names
-    error      half of its 95 % confidence interval; 0 if it is not random
-    tolerance  relative difference allowed between machines
-    """
-
-    value: float
-    error: float = 0.0
-    tolerance: float = TOLERANCE
+    value: float  # in the unit that the claim's text names
+    error: float = 0.0  # half of its 95 % confidence interval; 0 if it is not random
+    tolerance: float = TOLERANCE  # relative difference allowed between machines
 
     @classmethod
-    def between(
-        cls, value: float, low: float, high: float, tolerance: float = TOLERANCE
-    ) -> "Measured":
+    def between(cls, value: float, low: float, high: float, tolerance: float = TOLERANCE) -> Self:
         """A number with its 95 % confidence interval, half of which is the error."""
         return cls(float(value), float(high - low) / 2, tolerance)
 
@@ -33,9 +26,8 @@ class Measured:
         number = format(self.value, spec)
         if not self.error:
             return number
-        if spec.endswith("%"):
-            return f"{number} ± {format(self.error, spec)}"
-        return f"{number} ± {format(self.error, spec.replace('+', ''))}"
+        unsigned = spec if spec.endswith("%") else spec.replace("+", "")
+        return f"{number} ± {format(self.error, unsigned)}"
 
     def below(self, other: "Measured") -> bool:
         """Whether this is less than another by more than the sum of both errors."""

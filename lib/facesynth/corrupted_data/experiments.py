@@ -140,14 +140,12 @@ def clean(resolution: int, n: int) -> tuple[NDArray[np.uint8], Reading]:
 def measure(images: NDArray[np.uint8]) -> dict[str, Any]:
     """Measure what images (n, R, R, 3) show, and how far they are from clean drawings.
 
-    Returns
-    -------
-    dict
-        `n` images, how many of them are `corrupted`; the share of shapes `recognised`; `distance`
-        of the median shape to what its kind looks like (recognised up to 1); `colours_covered`,
-        the share of the drawings' colours that is made at least half as often; overlaps of the
-        histograms of `colours`, `kinds` and `counts`; and `sliced_wasserstein`, averaged over the
-        levels, times 1000. Shapes are those of images without corruption, which hides some.
+    Returns `n` images, how many of them are `corrupted`; the share of shapes `recognised`;
+    `distance` of the median shape to what its kind looks like (recognised up to 1);
+    `colours_covered`, the share of the drawings' colours that is made at least half as often;
+    overlaps of the histograms of `colours`, `kinds` and `counts`; and `sliced_wasserstein`,
+    averaged over the levels, times 1000. Shapes are those of images without corruption, which hides
+    some.
     """
     n, resolution = images.shape[:2]
     reads, (reference, expected) = reader(resolution), clean(resolution, n)
@@ -189,10 +187,8 @@ def run(trial: Trial, size: presets.Preset, out: Path) -> tuple[str, dict[str, A
     torch.set_num_threads(1)
     folder = train(trial, size, out / size.name, progress=False)
     drawn = gan.sample(folder.generator(), N_MEASURED, seed=trial.seed + 1)
-    training = {
-        "training_seconds": float(folder.log()["seconds"][-1]),
-        "precision": folder.config.precision,
-    }
+    seconds = float(folder.log()["seconds"][-1])
+    training = {"training_seconds": seconds, "precision": folder.config.precision}
     row = asdict(trial) | measure(gan.to_uint8(drawn)) | training | folder.made_by
     return _name(trial, size), row
 
@@ -226,9 +222,8 @@ def run_all(
         if name == _name(*largest):
             found[name] = row | _drawings(largest[1].shape_resolution)
             folder = gan.RunFolder(out / name)
-            gan.save_generator(
-                folder.generator(), folder.config, results.with_suffix(".safetensors")
-            )
+            beside = results.with_suffix(".safetensors")
+            gan.save_generator(folder.generator(), folder.config, beside)
         write_text(results, json.dumps(setting | {"gans": found}, indent=1) + "\n")
     return setting | {"gans": found}
 
@@ -246,15 +241,12 @@ def _setting(size: presets.Preset) -> dict[str, Any]:
     }
     for values in configurations.values():
         del values["precision"]  # the machine's fastest
-    return {
-        "n_shapes": size.n_shapes,
-        "configurations": configurations,
-        "data": {
-            f"{share:g}": measure(shapes.draw(N_MEASURED, size.shape_resolution, share, 0).images)
-            for share in shares
-        },
-        **_drawings(size.shape_resolution),
+    data = {
+        f"{share:g}": measure(shapes.draw(N_MEASURED, size.shape_resolution, share, 0).images)
+        for share in shares
     }
+    setting = {"n_shapes": size.n_shapes, "configurations": configurations, "data": data}
+    return setting | _drawings(size.shape_resolution)
 
 
 def _drawings(resolution: int) -> dict[str, Any]:

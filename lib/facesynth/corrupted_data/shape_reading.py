@@ -95,31 +95,20 @@ class Reader(BaseEstimator):
     Red circles cut into the shapes below them, and shapes that are cut are mostly not recognised:
     compare readings of images without corruption.
 
-    Parameters
-    ----------
-    recognised : float
-        Share of the drawn shapes, in (0, 1], that are near enough to an average, at least.
+    recognised : share of the drawn shapes, in (0, 1], that are near enough to an average, at least
 
-    Attributes
-    ----------
-    resolution_ : int
-        R, the side of an image in pixels.
-    red_threshold_ : float
-        Images that score more are corrupted.
-    averages_ : (3, GRID^2)
-        The average picture of each of KINDS, in [0, 1].
-    kind_threshold_ : float
-        Euclidean distance from the nearest average up to which a shape is recognised.
-    speck_area_ : float
-        Pixels that a shape must have.
-    precision_, recall_ : float
-        Of the corruption on the held-out drawings.
-    recognised_, accuracy_ : float
-        Share of the shapes in held-out clean drawings that are recognised; and, of these, the share
-        whose kind is right. Shapes of one colour but different kinds in one image are left out, as
-        drawings do not tell which is which.
-    counted_ : float
-        Share of the held-out clean drawings with the right number of shapes.
+    After `fit` it has
+
+    resolution_          R, the side of an image in pixels
+    red_threshold_       images that score more are corrupted
+    averages_            (3, GRID^2), the average picture of each of KINDS, in [0, 1]
+    kind_threshold_      Euclidean distance from the nearest average that is still recognised
+    speck_area_          pixels that a shape must have
+    precision_, recall_  of the corruption on the held-out drawings
+    recognised_          share of the shapes in held-out clean drawings that are recognised
+    accuracy_            of these, the share whose kind is right. Shapes of one colour but different
+                         kinds in one image are left out: drawings do not tell which is which
+    counted_             share of the held-out clean drawings with the right number of shapes
     """
 
     def __init__(self, recognised: float = 0.95):

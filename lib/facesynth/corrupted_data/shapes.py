@@ -151,18 +151,9 @@ def _coverage(
 def misfit(masks: NDArray[np.bool_], grow: int = 0, shift: int = 0) -> NDArray[np.bool_]:
     """Make masks inaccurate, as careless annotation would.
 
-    Parameters
-    ----------
-    masks : (n, R, R) bool
-        True where a pixel is valid.
-    grow : int
-        Pixels by which the invalid regions grow on all sides, or shrink where it is negative.
-    shift : int
-        Pixels by which they move to the right; what comes in at the left is valid.
-
-    Returns
-    -------
-    (n, R, R) bool
+    masks : (n, R, R), True where a pixel is valid, as in the result
+    grow  : pixels by which the invalid regions grow on all sides, or shrink where it is negative
+    shift : pixels by which they move to the right; what comes in at the left is valid
     """
     invalid = ~masks
     disc = np.hypot(*np.mgrid[-abs(grow) : abs(grow) + 1, -abs(grow) : abs(grow) + 1]) <= abs(grow)

@@ -35,7 +35,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Config:
-    """The whole configuration of a run; saved with its results."""
+    """The whole configuration of a run; saved with its results. Raises `ConfigError`."""
 
     resolution: int  # side of the images, a power of two
     channels: int = 3  # of an image
@@ -72,7 +72,6 @@ class Config:
     log_images: int = 1_000  # shown between lines of the log
 
     def __post_init__(self) -> None:
-        """Check all settings."""
         for name, known in (("loss", LOSSES), ("masks", MASKS), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise ConfigError(
@@ -158,11 +157,6 @@ class Config:
         side = self.sides[level]
         return Stage(side, alpha, self.batch_at(side))
 
-    @property
-    def seen_channels(self) -> int:
-        """Channels of the discriminator's input: the image's, and one for paired masks."""
-        return self.channels + (self.masks == "paired")
-
     def generator(self) -> Generator:
         """Create a generator."""
         return Generator(
@@ -171,9 +165,8 @@ class Config:
 
     def discriminator(self) -> Discriminator:
         """Create a discriminator."""
-        return Discriminator(
-            self.resolution, self.seen_channels, self.capacity, self.max_channels, self.group
-        )
+        seen = self.channels + (self.masks == "paired")  # paired masks are one more channel
+        return Discriminator(self.resolution, seen, self.capacity, self.max_channels, self.group)
 
     def to_json(self) -> str:
         """Write as JSON; `from_json` reads it."""

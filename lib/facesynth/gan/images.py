@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,9 +15,6 @@ from torch import Tensor
 
 from .layers import downsample, fade, upsample
 from .networks import levels
-
-if TYPE_CHECKING:
-    from torchvision.io import ImageReadMode
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 BLOCK = 2**26  # bytes that are read at a time for a fingerprint
@@ -57,10 +54,6 @@ class Pixels(Protocol):
         """(n, R, R, c)."""
 
     @property
-    def ndim(self) -> int:
-        """4."""
-
-    @property
     def dtype(self) -> np.dtype[Any]:
         """uint8 or floating point."""
 
@@ -73,25 +66,19 @@ class Pixels(Protocol):
 class Images:
     """Images of one size, and which of their pixels are valid.
 
-    Parameters
-    ----------
-    pixels : (n, R, R, c) uint8, or floating point in [-1, 1]
-        An array, or an object that is indexed like one. R is a power of two. The values of an array
-        in memory are checked: they must be finite, and may exceed [-1, 1] up to `LARGEST_VALUE`.
-    masks : (n, R, R) bool, optional
-        True where a pixel is valid.
+    R is a power of two. The values of an array in memory are checked: they must be finite, and may
+    exceed [-1, 1] up to `LARGEST_VALUE`.
 
     Raises `ImagesError` and its subclasses `ImageSizeError`, `MaskError`, `NoImagesError` and
     `PixelRangeError`.
     """
 
-    pixels: Pixels
-    masks: NDArray[np.bool_] | None = None
+    pixels: Pixels  # (n, R, R, c) uint8, or floating point in [-1, 1]
+    masks: NDArray[np.bool_] | None = None  # (n, R, R), True where a pixel is valid
     _held: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check shapes, types and values."""
-        if self.pixels.ndim != 4:
+        if len(self.pixels.shape) != 4:
             raise ImageSizeError(f"images must be (n, R, R, c), got {self.pixels.shape}")
         n, height, side, channels = self.pixels.shape
         if not n:
@@ -205,10 +192,8 @@ class Images:
         A mask is white (128 or more) where its image is valid; its file format may differ from
         the image's. Raises `ImageSizeError`, `MaskError` and `NoImagesError`, which name the files.
         """
-        from torchvision.io import ImageReadMode
-
         paths = _image_files(images)
-        pixels = _read_all(paths, ImageReadMode.RGB)
+        pixels = _read_all(paths, "RGB")
         if masks is None:
             return cls(pixels)
         of_name = {path.stem: path for path in _image_files(masks)}
@@ -218,7 +203,7 @@ class Images:
                 f"{len(missing)} images have no mask in {masks}, the first is {missing[0]}: add "
                 "masks of the same names"
             )
-        valid = _read_all([of_name[path.stem] for path in paths], ImageReadMode.GRAY)
+        valid = _read_all([of_name[path.stem] for path in paths], "GRAY")
         return cls(pixels, valid[..., 0] >= 128)
 
 
@@ -270,14 +255,15 @@ def _image_files(folder: Path) -> list[Path]:
     return paths
 
 
-def _read_all(paths: list[Path], mode: "ImageReadMode") -> NDArray[np.uint8]:
-    from torchvision.io import decode_image
+def _read_all(paths: list[Path], mode: str) -> NDArray[np.uint8]:
+    from torchvision.io import ImageReadMode, decode_image
     from torchvision.transforms.v2.functional import to_dtype
 
     pixels = None
     for k, path in enumerate(paths):
         try:
-            decoded = to_dtype(decode_image(path, mode), torch.uint8, scale=True)  # 16 bits, too
+            decoded = decode_image(path, ImageReadMode[mode])
+            decoded = to_dtype(decoded, torch.uint8, scale=True)  # 16 bits, too
         except RuntimeError as error:
             raise NoImagesError(
                 f"cannot read {path}: {error}; replace or remove the file if it is damaged"

@@ -160,26 +160,11 @@ def pixel_norm(x: Tensor) -> Tensor:
 
 
 def minibatch_deviation(x: Tensor, group: int = 4) -> Tensor:
-    """Append one channel with the standard deviation over the samples of a group.
+    """Append one channel to (b, c, h, w): the standard deviation over the samples of a group.
 
-    Parameters
-    ----------
-    x : (b, c, h, w)
-        Feature maps.
-    group : int
-        Samples in a group. Consecutive samples form a group, so that a batch that is split among
-        processes has the same groups as in one process.
-
-    Returns
-    -------
-    (b, c + 1, h, w)
-        The last channel is constant over each group: the standard deviation over the group's
-        samples, averaged over channels and pixels.
-
-    Raises
-    ------
-    ValueError
-        If the batch is not a multiple of the group.
+    It is averaged over channels and pixels, and so constant over each group. Consecutive samples
+    form a group, so that a batch that is split among processes has the same groups as in one.
+    Raises ValueError if the batch is not a multiple of the group.
     """
     b, _, h, w = x.shape
     if b % group:

@@ -11,26 +11,13 @@ from torch import Tensor
 
 
 def apply_mask(images: Tensor, masks: Tensor, hidden: int | None = None) -> Tensor:
-    """Set invalid pixels to zero, and append the masks as a channel.
+    """Set invalid pixels of (n, c, R, R) to zero, and append the masks: (n, c + 1, R, R).
 
-    Parameters
-    ----------
-    images : (n, c, R, R)
-        Real or generated, of one level of the growth.
-    masks : (n, 1, R, R)
-        1 where a pixel is valid, 0 where it is to be ignored.
-    hidden : int, optional
-        How many channels are masked, from the first on; by default, all.
+    images : real or generated, of one level of the growth
+    masks  : (n, 1, R, R), 1 where a pixel is valid, 0 where it is to be ignored
+    hidden : how many channels are masked, from the first on; by default, all
 
-    Returns
-    -------
-    (n, c + 1, R, R)
-        Images that are zero where they are invalid; the masks are the last channel.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not match.
+    Raises ValueError if the shapes do not match.
     """
     n, _, height, side = images.shape
     if masks.shape != (n, 1, height, side):

@@ -52,17 +52,12 @@ def rectified(x: Tensor) -> Tensor:
 class Generator(nn.Module):
     """Maps latent vectors to images.
 
-    Parameters
-    ----------
-    resolution : int
-        Side of the largest images, a power of two.
-    channels : int
-        Of an image: 3 for a texture or a geometry image, 6 for both.
-    latent : int
-        Length of the latent vectors.
-    capacity, max_channels : int
-        Feature maps of side r have `min(max_channels, capacity // r)` channels. The defaults are
-        those of Karras et al. (2017).
+    resolution : side of the largest images, a power of two
+    channels   : of an image: 3 for a texture or a geometry image, 6 for both
+    latent     : length of the latent vectors
+
+    Feature maps of side r have `min(max_channels, capacity // r)` channels. The defaults are those
+    of Karras et al. (2017).
     """
 
     def __init__(
@@ -77,20 +72,16 @@ class Generator(nn.Module):
         self.resolution, self.channels, self.latent = resolution, channels, latent
         sides = levels(resolution)
         widths = [width(r, capacity, max_channels) for r in sides]
+        maps = list(zip(sides, widths, strict=True))  # side and channels at each level
         gain = 2**0.5 / SMALLEST  # as for the fan-in of a 4 x 4 convolution
         self.dense = EqualizedLinear(latent, widths[0] * SMALLEST**2, gain)
         self.first = EqualizedConv(widths[0], widths[0])
         self.up = nn.ModuleDict(
             {str(r): UpConv(a, b) for r, a, b in zip(sides[1:], widths, widths[1:], strict=False)}
         )
-        self.conv = nn.ModuleDict(
-            {str(r): EqualizedConv(c, c) for r, c in zip(sides[1:], widths[1:], strict=True)}
-        )
+        self.conv = nn.ModuleDict({str(r): EqualizedConv(c, c) for r, c in maps[1:]})
         self.to_image = nn.ModuleDict(
-            {
-                str(r): EqualizedConv(c, channels, 1, gain=1)
-                for r, c in zip(sides, widths, strict=True)
-            }
+            {str(r): EqualizedConv(c, channels, 1, gain=1) for r, c in maps}
         )
         self.to(memory_format=torch.channels_last)
 
@@ -143,12 +134,9 @@ class Discriminator(nn.Module):
         self.resolution, self.channels, self.group = resolution, channels, group
         sides = levels(resolution)
         widths = [width(r, capacity, max_channels) for r in sides]
-        self.from_image = nn.ModuleDict(
-            {str(r): EqualizedConv(channels, c, 1) for r, c in zip(sides, widths, strict=True)}
-        )
-        self.conv = nn.ModuleDict(
-            {str(r): EqualizedConv(c, c) for r, c in zip(sides[1:], widths[1:], strict=True)}
-        )
+        maps = list(zip(sides, widths, strict=True))  # side and channels at each level
+        self.from_image = nn.ModuleDict({str(r): EqualizedConv(channels, c, 1) for r, c in maps})
+        self.conv = nn.ModuleDict({str(r): EqualizedConv(c, c) for r, c in maps[1:]})
         self.down = nn.ModuleDict(
             {str(r): DownConv(b, a) for r, a, b in zip(sides[1:], widths, widths[1:], strict=False)}
         )

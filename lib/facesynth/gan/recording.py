@@ -15,12 +15,9 @@ WARM_UP = 3  # steps before a recording, in which libraries choose their algorit
 class Recorder:
     """Runs a step of `(what, *inputs)`, records it after `WARM_UP` runs, and then replays it.
 
-    Parameters
-    ----------
-    step : callable
-        Takes a hashable `what`, which is the kind of step, and tensors on the GPU; returns one
-        tensor. Everything else that it reads or changes, such as weights, must keep its address in
-        memory.
+    `step` takes a hashable `what`, which is the kind of step, and tensors on the GPU; it returns
+    one tensor. Everything else that it reads or changes, such as weights, must keep its address in
+    memory.
     """
 
     def __init__(self, step: Callable[..., Tensor]) -> None:

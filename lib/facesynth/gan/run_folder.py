@@ -130,10 +130,7 @@ class RunFolder:
             raise OtherRunError(
                 f"{path}: {error}; train into another folder, or delete this one"
             ) from error
-        changed = [
-            f"{k} {before[k]!r}, now {v!r}" for k, v in vars(config).items() if v != before[k]
-        ]
-        if changed:
+        if changed := _changed(before, vars(config)):
             raise OtherRunError(
                 f"{self.path} has a run with {'; '.join(changed)}: train into another folder, "
                 "delete this one, or resume with the run's own configuration"
@@ -154,11 +151,7 @@ class RunFolder:
                 f"{path} is damaged ({error!r}), so the data that the run was trained on is not "
                 "known: train into another folder, or delete this one"
             ) from error
-        changed = [
-            f"{k} {before.get(k)!r}, now {v!r}"
-            for k, v in _size(data).items()
-            if v != before.get(k)
-        ]
+        changed = _changed(before, _size(data))
         if not changed and data.fingerprint() != trained_on:
             changed = ["as many images of the same size, but other pixels, masks or order"]
         if changed:
@@ -222,6 +215,11 @@ class RunFolder:
                 "configuration and data, which resumes an unfinished one"
             )
         return load_generator(self.path / GENERATOR)
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say of each value that has changed what it was and is."""
+    return [f"{k} {before.get(k)!r}, now {v!r}" for k, v in now.items() if v != before.get(k)]
 
 
 def _size(data: Images) -> dict[str, int | bool | str]:

@@ -2,11 +2,11 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -46,20 +46,10 @@ def train(config: Config, data: Images, out: Path, *, progress: bool = True) -> 
     configuration and data give the same weights, however often the run was stopped and resumed: on
     one CPU bit for bit.
 
-    Raises
-    ------
-    ConfigError
-        If the configuration does not match the data.
-    OtherRunError
-        If `out` has a run of another configuration.
-    OtherDataError
-        If `out` has a run that was trained on other data.
-    LockedRunError
-        If another process is training into `out`.
-    DamagedFileError
-        If its checkpoint is damaged.
-    WriteError
-        If a file cannot be written.
+    Raises `ConfigError` if the configuration does not match the data; `OtherRunError` or
+    `OtherDataError` if `out` has a run of another configuration or on other data; `LockedRunError`
+    if another process is training into it; `DamagedFileError` if its checkpoint is damaged; and
+    `WriteError` if a file cannot be written.
     """
     _check(config, data)
     fabric = start(config)
@@ -98,14 +88,6 @@ def _on_first(fabric: "Fabric", do: Callable[[], bool]) -> bool:
     return outcome
 
 
-class _Kind(NamedTuple):
-    """A kind of training step, which is recorded once."""
-
-    resolution: int
-    fades: bool
-    penalised: bool
-
-
 class _Training:
     """The state of a run."""
 
@@ -117,17 +99,18 @@ class _Training:
             self.generator = config.generator().to(fabric.device)
             self.discriminator = config.discriminator().to(fabric.device)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.networks = {"g": self.generator, "d": self.discriminator, "average": self.average}
         on_gpu, rate = fabric.device.type == "cuda", config.learning_rate
         self.optimizers = {
             name: torch.optim.Adam(
-                network.parameters(),
+                self.networks[name].parameters(),
                 # Recorded steps read values that change from step to step from the GPU's memory.
                 lr=torch.tensor(rate, device=fabric.device) if on_gpu else rate,
                 betas=config.betas,
                 fused=True,
                 capturable=on_gpu,
             )
-            for name, network in (("g", self.generator), ("d", self.discriminator))
+            for name in ("g", "d")
         }
         alone = fabric.world_size == 1
         self.recorder = Recorder(self._descend_on_gpu) if on_gpu and alone else None
@@ -156,12 +139,8 @@ class _Training:
             (folder.path / TENSORBOARD).mkdir(exist_ok=True)
             writer = SummaryWriter(str(folder.path / TENSORBOARD), purge_step=self.shown + 1)
         name, clock = folder.path.name, time.perf_counter()
-        bar = tqdm(
-            total=config.images,
-            initial=self.shown,
-            unit=" images",
-            disable=not (progress and first),
-        )
+        quiet = not (progress and first)
+        bar = tqdm(total=config.images, initial=self.shown, unit=" images", disable=quiet)
         while self.shown < config.images:
             stage = config.stage(self.shown)
             self.sums += self._step(stage)
@@ -208,15 +187,18 @@ class _Training:
             _set_rate(optimizer, self.config.rate(self.shown))
         if self.recorder:
             alpha = send(torch.tensor(stage.alpha), self.fabric.device)
-            kind = _Kind(stage.resolution, stage.alpha < 1, penalised)
+            kind = (stage.resolution, stage.alpha < 1, penalised)  # of step: recorded once each
             terms = self.recorder(kind, (alpha, *inputs))
         else:
             terms = self._descend(stage.resolution, stage.alpha, penalised, *inputs)
         self._update_average(stage.batch)
         return terms
 
-    def _descend_on_gpu(self, kind: _Kind, alpha: Tensor, *inputs: Tensor) -> Tensor:
-        return self._descend(kind.resolution, alpha if kind.fades else 1.0, kind.penalised, *inputs)
+    def _descend_on_gpu(
+        self, kind: tuple[int, bool, bool], alpha: Tensor, *inputs: Tensor
+    ) -> Tensor:
+        resolution, fades, penalised = kind
+        return self._descend(resolution, alpha if fades else 1.0, penalised, *inputs)
 
     def _descend(
         self,
@@ -339,12 +321,9 @@ class _Training:
     # One file has everything that training resumes from: random numbers depend only on the seed
     # and on the number of images shown.
 
-    def _networks(self) -> Iterable[tuple[str, nn.Module]]:
-        return (("g", self.generator), ("d", self.discriminator), ("average", self.average))
-
     def _save(self) -> None:
         tensors = {
-            f"{k}.{n}": t for k, net in self._networks() for n, t in net.state_dict().items()
+            f"{k}.{n}": t for k, net in self.networks.items() for n, t in net.state_dict().items()
         }
         for name, optimizer in self.optimizers.items():
             for i, state in optimizer.state_dict()["state"].items():
@@ -355,7 +334,7 @@ class _Training:
 
     def _load(self) -> None:
         tensors, metadata = load_tensors(self.folder.path / CHECKPOINT)
-        for name, network in self._networks():
+        for name, network in self.networks.items():
             network.load_state_dict(_below(name, tensors))
         for name, optimizer in self.optimizers.items():
             states: dict[int, dict[str, Tensor]] = {}

@@ -9,9 +9,6 @@ $$u_i = \sum_j \lambda_{i,j} u_j \quad (4), \qquad
 
 while the boundary runs along the square's sides by arc length from the chin (Eq. 6). Where that
 would collapse triangles, the sides are bowed outwards a little: see `parameterize`.
-
-Images have shape (R, R, c) with the top row first; the centre of pixel (r, c) lies at
-$u = (c + 1/2) / R$, $v = 1 - (r + 1/2) / R$.
 """
 
 import warnings
@@ -172,9 +169,8 @@ def bowed(boundary_uv: FloatArray, bow: float = BOW) -> FloatArray:
     The middle of each side stays, so the start does; the corners move in, from (0, 0) to
     (bow, bow) and so on. For a bow between 0 and 1/6 the curve is strictly convex: no three of its
     points are in one line, so whatever an edge cuts off has an area. Of the square,
-    (1 - 2 bow)(1 + 2 bow / 3) lies within. A parabola bends everywhere along the side, where a
-    superellipse is all but straight in the middle; whatever an edge cuts off it is the same shape,
-    stretched, so that small pieces lose no more digits than their size.
+    (1 - 2 bow)(1 + 2 bow / 3) lies within. A parabola, unlike a superellipse, bends all along a
+    side: small pieces that an edge cuts off lose no more digits than their size.
     """
     u, v = boundary_uv.T
     return np.column_stack(

@@ -37,18 +37,14 @@ class DamagedDataError(DataUnavailableError):
 
 @dataclass(frozen=True)
 class Portrait:
-    """One person of the Face Research Lab London Set, seen from the front.
-
-    age        years, NaN if unknown
-    landmarks  (189, 2) column and row in pixels of the photograph; None for smiling portraits
-    """
+    """One person of the Face Research Lab London Set, seen from the front."""
 
     id: str
-    age: float
+    age: float  # years, NaN if unknown
     gender: str
     ethnicity: str
     path: Path
-    landmarks: FloatArray | None
+    landmarks: FloatArray | None  # (189, 2) column and row in pixels; None for smiling portraits
 
     def read(self) -> Photograph:
         """The photograph (h, w, 3), sRGB."""

@@ -77,11 +77,8 @@ def align(image: Images, points: npt.ArrayLike) -> Images:
     a, b = np.linalg.lstsq(np.stack([wanted, np.ones(3)], axis=1), found, rcond=None)[0]
     # PIL looks up, for the pixel with its corner at x, y, the input at this affine map
     affine = (a.real, -a.imag, b.real, a.imag, a.real, b.imag)
-    source = Image.fromarray(image)
-    crop = source.transform(
-        (WIDTH, HEIGHT), Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC
-    )
-    return np.asarray(crop)
+    how = Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(image).transform((WIDTH, HEIGHT), *how))
 
 
 def photographed(person: Portrait) -> Images:
@@ -173,8 +170,7 @@ def detail(crops: Images) -> Floats:
     scale = BETWEEN_EYES / MM_BETWEEN_EYES  # pixels a mm
     lightness = lab(crops)[..., 0]
     blurred = [gaussian_filter(lightness, (0, s * scale, s * scale)) for s in BANDS[1:]]
-    levels = [lightness, *blurred]
-    bands = [fine - coarse for fine, coarse in pairwise(levels)]
+    bands = [fine - coarse for fine, coarse in pairwise([lightness, *blurred])]
     sides = [[_patch(band, p).std(axis=(1, 2)) for band in bands] for p in CHEEKS]
     return np.mean(sides, axis=0).T
 
@@ -198,11 +194,9 @@ def descriptors(crops: Images) -> Floats:
     """Dlib's face descriptor (n, 128) of each crop: pictures of one person lie near each other."""
     predictor, network = _networks()
     # where dlib's own detector finds a face that is aligned like this
-    half = 0.95 * BETWEEN_EYES
-    middle = EYES_ROW + 0.5 * BETWEEN_EYES
-    box = dlib.rectangle(
-        int(WIDTH / 2 - half), int(middle - half), int(WIDTH / 2 + half), int(middle + half)
-    )
+    half, middle = 0.95 * BETWEEN_EYES, EYES_ROW + 0.5 * BETWEEN_EYES
+    corners = WIDTH / 2 - half, middle - half, WIDTH / 2 + half, middle + half
+    box = dlib.rectangle(*map(int, corners))
     chips = [dlib.get_face_chip(crop, predictor(crop, box)) for crop in crops]
     return np.array([network.compute_face_descriptor(chip) for chip in chips])
 

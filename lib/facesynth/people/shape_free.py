@@ -27,16 +27,11 @@ PUPILS = 62.0  # mm: what the mean distance between the pupils is taken to be
 
 @dataclass(frozen=True)
 class ShapeFree:
-    """n people.
+    """n people."""
 
-    shapes    (n, p, 2) mm, x and y up, Procrustes-aligned; scaled by their mean's pupils
-    textures  (n, R, R, 3) sRGB in [0, 1]
-    mask      (R, R), True within the landmarks
-    """
-
-    shapes: NDArray[np.float64]
-    textures: NDArray[np.float32]
-    mask: NDArray[np.bool_]
+    shapes: NDArray[np.float64]  # (n, p, 2) mm, y up, aligned; scaled by their mean's pupils
+    textures: NDArray[np.float32]  # (n, R, R, 3) sRGB in [0, 1]
+    mask: NDArray[np.bool_]  # (R, R), True within the landmarks
 
 
 def shape_free(portraits: list[Portrait], resolution: int = 64, progress: bool = True) -> ShapeFree:

@@ -34,8 +34,7 @@ def bend(
         image = gaussian_filter(image, blur, truncate=2.5)
     down, right = np.gradient(image)
     slope = look_up(np.stack([right, -down], axis=-1) * size, hits.interpolate(where))  # ∂h/∂u, ∂v
-    axes = hits.interpolate(_gradients(points, faces, where).reshape(len(points), 6))
-    axes = axes.reshape(-1, 2, 3)
+    axes = hits.interpolate(_gradients(points, faces, where).reshape(-1, 6)).reshape(-1, 2, 3)
     return normals - slope[:, :1] * axes[:, 0] - slope[:, 1:] * axes[:, 1]
 
 

@@ -28,10 +28,7 @@ def to_uint8(linear_colour: ArrayLike) -> NDArray[np.uint8]:
 def from_uint8(encoded: ArrayLike) -> NDArray[np.float32]:
     """Decode eight-bit sRGB (...) to linear RGB in [0, 1].
 
-    Raises
-    ------
-    TypeError
-        If the values are not `uint8`: floats would silently be truncated to integers.
+    Raises TypeError for values that are not `uint8`: floats would silently be truncated.
     """
     encoded = np.asarray(encoded)
     if encoded.dtype != np.uint8:

@@ -20,14 +20,11 @@ _SURFACE = {
     "lighting": {"ambient": 0.5, "diffuse": 0.75, "specular": 0.15, "roughness": 0.6, "fresnel": 0},
     "lightposition": {"x": -1e5, "y": 1e5, "z": 1e5},
 }
-_HIDDEN = {"visible": False}
 _LAYOUT = {
     "height": 450,
     "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
     "scene": {
-        "xaxis": _HIDDEN,
-        "yaxis": _HIDDEN,
-        "zaxis": _HIDDEN,
+        **{f"{axis}axis": {"visible": False} for axis in "xyz"},
         "aspectmode": "data",
         "dragmode": "orbit",
         "camera": {"up": {"x": 0, "y": 1, "z": 0}, "eye": {"x": -0.5, "y": 0.15, "z": 1.75}},
@@ -47,32 +44,19 @@ def interactive(
 ) -> go.Figure:
     """A rotatable mesh; several sets of vertices become the steps of a slider.
 
-    Parameters
-    ----------
-    vertices : (m, 3) or (s, m, 3)
-        In mm; s sets make a slider of s steps.
-    faces : (f, 3) int
-        The same for all sets.
-    colors : (m, 3) or (s, m, 3)
-        Of the vertices. Without colours and intensity the face is made of clay.
-    intensity : (m,) or (s, m)
-        A number for each vertex, in place of colours.
-    colorbar_title : str
-        What the intensity is, on the scale Viridis.
-    labels : sequence of s str
-        Of the slider's steps; the middle one is shown first.
-    slider : str
-        Stands before the label of the current step.
+    vertices        (m, 3) or (s, m, 3) in mm; s sets make a slider of s steps
+    faces           (f, 3) int, the same for all sets
+    colors          (m, 3) or (s, m, 3); without colours and intensity the face is made of clay
+    intensity       (m,) or (s, m), a number for each vertex, in place of colours
+    colorbar_title  what the intensity is, on the scale Viridis
+    labels          (s,) of the slider's steps; the middle one is shown first
+    slider          stands before the label of the current step
 
     Coordinates are kept as 16-bit fractions of the mesh's extent (3 micrometres for a face), and a
     step repeats only what changes: 80 kB for 10,000 vertices, 120 kB with colours.
 
-    Raises
-    ------
-    MeshError
-        If the vertices or faces are invalid.
-    MaterialError
-        If colours, intensities or labels do not match the vertices.
+    Raises `MeshError` for invalid vertices or faces, and `MaterialError` if colours, intensities or
+    labels do not match the vertices.
     """
     steps = np.asarray(vertices)
     steps = steps[None] if steps.ndim == 2 else steps  # (s, m, 3)
@@ -138,17 +122,14 @@ def _slider(
 ) -> dict[str, Any]:
     """A slider whose steps hold what they show: a page then needs no list of frames beside it."""
     at_once = {"mode": "immediate", "frame": {"duration": 0}, "transition": {"duration": 0}}
+    contents = [[{"data": [look], "traces": [0]}, at_once] for look in looks]
     return {
         "active": shown,
         "currentvalue": {"prefix": title},
         "pad": {"t": 10, "b": 10, "l": 20, "r": 20},
         "steps": [
-            {
-                "label": label,
-                "method": "animate",
-                "args": [{"data": [look], "traces": [0]}, at_once],
-            }
-            for label, look in zip(labels, looks, strict=True)
+            {"label": label, "method": "animate", "args": content}
+            for label, content in zip(labels, contents, strict=True)
         ],
     }
 
@@ -156,18 +137,11 @@ def _slider(
 def dots(series: Mapping[str, tuple[ArrayLike, ArrayLike]], *, side: int = 64) -> go.Figure:
     """Dots in the plane, each of which shows its picture when it is pointed at.
 
-    Parameters
-    ----------
-    series : {name: (points, pictures)}
-        (n, 2) and (n, h, w, 3) uint8 each. The book's pages show the pictures; elsewhere, plotly
-        shows the names alone.
-    side : int
-        Pixels along a side, to which pictures are shrunk: some 2 kB each.
+    series  {name: (points, pictures)}, (n, 2) and (n, h, w, 3) uint8 each
+    side    pixels along a side, to which pictures are shrunk: some 2 kB each
 
-    Raises
-    ------
-    MaterialError
-        If there are not as many pictures as points.
+    The book's pages show the pictures; elsewhere, plotly shows the names alone. Raises
+    `MaterialError` if there are not as many pictures as points.
     """
     figure = go.Figure()
     for name, (points, pictures) in series.items():
@@ -199,7 +173,6 @@ def dots(series: Mapping[str, tuple[ArrayLike, ArrayLike]], *, side: int = 64) -
 def _address(image: NDArray[np.uint8], side: int) -> str:
     """A picture as the address of itself."""
     content = io.BytesIO()
-    Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS).save(
-        content, "JPEG", quality=75
-    )
+    small = Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS)
+    small.save(content, "JPEG", quality=75)
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()

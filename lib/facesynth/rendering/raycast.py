@@ -78,43 +78,24 @@ def render(
 ) -> NDArray[np.uint8]:
     """A picture of one face.
 
-    Parameters
-    ----------
-    vertices : (m, 3)
-        In mm.
-    faces : (f, 3) int
-        Counter-clockwise seen from outside.
-    uv, texture : (m, 2) in [0, 1] and (R, R, 3)
-        The texture's row 0 is at v = 1; it is looked up bilinearly, in linear light.
-    vertex_colors : (m, 3)
-        In place of uv and texture. Without either the face is made of clay.
-    relief : (R, R) mm
-        Displacement along the normal that is finer than the mesh, over the same uv: it bends the
-        normals that the light falls on. It needs no texture.
-    gloss : (m,)
-        How oily the skin is at the vertices, against the light's `oil`: 0 is dry. By default 1.
-    camera : Camera
-        The view and the head's pose. The lamps stay with the camera.
-    light : Light or None
-        None shows the colours as they are: for maps that are read against a colour bar.
-    size : int
-        Pixels along a side.
-    supersampling : int
-        Rays per pixel along each side.
-    background : (3,) linear RGB
-        None is transparent.
+    vertices       (m, 3) in mm
+    faces          (f, 3) int, counter-clockwise seen from outside
+    uv, texture    (m, 2) in [0, 1] and (R, R, 3). The texture's row 0 is at v = 1; it is looked up
+                   bilinearly, in linear light
+    vertex_colors  (m, 3) in place of uv and texture. Without either the face is made of clay
+    relief         (R, R) mm, displacement along the normal that is finer than the mesh, over the
+                   same uv: it bends the normals that the light falls on. It needs no texture
+    gloss          (m,) how oily the skin is, against the light's `oil`: 0 is dry. By default 1
+    camera         the view and the head's pose. The lamps stay with the camera
+    light          None shows the colours as they are: for maps that are read against a colour bar
+    size           pixels along a side
+    supersampling  rays per pixel along each side
+    background     (3,) linear RGB; None is transparent
 
-    Returns
-    -------
-    (size, size, 4) uint8
-        sRGB with straight (not premultiplied) alpha.
+    Returns (size, size, 4) uint8: sRGB with straight (not premultiplied) alpha.
 
-    Raises
-    ------
-    MeshError
-        If the vertices or faces are invalid.
-    MaterialError
-        If uv, texture, vertex colours, relief or gloss do not match the mesh or each other.
+    Raises `MeshError` for invalid vertices or faces, and `MaterialError` if uv, texture, vertex
+    colours, relief or gloss do not match the mesh or each other.
     """
     points, triangles = check_arrays(vertices, faces)
     check_material(len(points), uv, texture, vertex_colors, relief, gloss)

@@ -77,18 +77,12 @@ def detect(scan: Scan | ScannedSurface) -> FloatArray:
 
 @dataclass(frozen=True)
 class View:
-    """An orthographic picture of a scan, square.
+    """An orthographic picture of a scan, square."""
 
-    turn    (3, 3) rotation: its rows are the picture's right, its up, and towards the viewer
-    middle  (3,) mm, the point at the picture's middle
-    size    pixels along a side
-    pixel   mm along a pixel's side
-    """
-
-    turn: FloatArray
-    middle: FloatArray
-    size: int
-    pixel: float = PIXEL
+    turn: FloatArray  # (3, 3) rotation: in rows the picture's right, its up, towards the viewer
+    middle: FloatArray  # (3,) mm, the point at the picture's middle
+    size: int  # pixels along a side
+    pixel: float = PIXEL  # mm along a pixel's side
 
     def rays(self, pixels: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Origins (k, 3) and the direction (3,) of rays through pixels (k, 2), column and row."""

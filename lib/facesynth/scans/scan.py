@@ -17,30 +17,21 @@ from facesynth.template import N_LANDMARKS
 class Scan:
     """A face as a scanner delivers it.
 
-    vertices     (n, 3) mm. Neither position nor orientation means anything, but the head is about
-                 upright (y up) and looks about along +z
-    faces        (f, 3) triangles, counter-clockwise from outside. Holes, several pieces and edges
-                 of more than two triangles are common
-    uv           (f, 3, 2) where each triangle's corners lie in its photograph: u to the right and v
-                 up, in [0, 1]
-    photograph   (f,) which of the photographs each triangle was given
-    photographs  sRGB images (h, w, 3), of any sizes
-    landmarks    (43, 3) mm, NaN where one is not known, if they came with the scan
-    name         of the file or subject, for messages
+    Neither position nor orientation means anything, but the head is about upright (y up) and looks
+    about along +z. Holes, several pieces and edges of more than two triangles are common.
 
     Raises `MeshError` for an invalid mesh and `ScanError` for photographs that do not match it.
     """
 
-    vertices: FloatArray
-    faces: IntArray
-    uv: FloatArray
-    photograph: IntArray
-    photographs: tuple[Photograph, ...]
-    landmarks: FloatArray | None = None
-    name: str = "scan"
+    vertices: FloatArray  # (n, 3) mm
+    faces: IntArray  # (f, 3) triangles, counter-clockwise from outside
+    uv: FloatArray  # (f, 3, 2) of their corners in the photograph: u right and v up, in [0, 1]
+    photograph: IntArray  # (f,) which of the photographs each triangle was given
+    photographs: tuple[Photograph, ...]  # sRGB images (h, w, 3), of any sizes
+    landmarks: FloatArray | None = None  # (43, 3) mm, NaN where unknown, if they came with it
+    name: str = "scan"  # of the file or subject, for messages
 
     def __post_init__(self) -> None:
-        """Raise `MeshError` or `ScanError` for inconsistent arrays."""
         _, faces = check_arrays(self.vertices, self.faces)
         f = len(faces)
         if np.shape(self.uv) != (f, 3, 2) or np.shape(self.photograph) != (f,):

@@ -17,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from facesynth.mapping.image_mapping import cross_2d
 from facesynth.rendering.colour import from_uint8
 from facesynth.scans.scan import Scan
 from facesynth.surface.mesh import (
@@ -68,7 +69,10 @@ class ScannedSurface:
         sizes = np.array([image.shape[1::-1] for image in scan.photographs])  # (p, 2) w, h
         self._pixels = np.asarray(scan.uv) * [1, -1] + [0, 1]  # (f, 3, 2), v down
         self._pixels = (self._pixels * sizes[scan.photograph][:, None]).astype(np.float32)
-        self.texels = self._density()
+        along, up = np.moveaxis(self._pixels[:, 1:] - self._pixels[:, :1], 1, 0)
+        area = np.abs(cross_2d(along, up)) / 2  # pixels²
+        surface = triangle_areas(self.vertices, self.faces)
+        self.texels = np.sqrt(area / np.maximum(surface, 1e-9))
         self._pyramids = [_pyramid(from_uint8(image)) for image in scan.photographs]
         self._scene = EmbreeScene()
         TriangleMesh(self._scene, self.vertices.astype(np.float32), self.faces.astype(np.int32))
@@ -119,10 +123,7 @@ class ScannedSurface:
         e1 = du / length[:, None]
         e2 = (dv - x[:, None] * e1) / y[:, None]
         # singular values of a 2 x 2 matrix from its trace and determinant
-        square, area = (
-            (e1**2 + e2**2).sum(axis=1),
-            np.abs(e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]),
-        )
+        square, area = (e1**2 + e2**2).sum(axis=1), np.abs(cross_2d(e1, e2))
         root = np.sqrt(np.maximum(square**2 - 4 * area**2, 0))
         return np.sqrt(np.maximum(square - root, 0) / np.maximum(square + root, 1e-12))
 
@@ -205,12 +206,6 @@ class ScannedSurface:
                 looked_up = bilinear(image, (at[used] / 2**step) - 0.5)
                 result[used] += share[used, None].astype(np.float32) * looked_up
         return result
-
-    def _density(self) -> FloatArray:
-        along, up = np.moveaxis(self._pixels[:, 1:] - self._pixels[:, :1], 1, 0)
-        area = np.abs(along[:, 0] * up[:, 1] - along[:, 1] * up[:, 0]) / 2  # pixels²
-        surface = triangle_areas(self.vertices, self.faces)
-        return np.sqrt(area / np.maximum(surface, 1e-9))
 
 
 def bilinear(image: Colours, at: NDArray[np.floating]) -> Colours:

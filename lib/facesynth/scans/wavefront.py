@@ -21,22 +21,14 @@ NO_MATERIAL = ""
 
 @dataclass(frozen=True)
 class Wavefront:
-    """What an OBJ file says.
+    """What an OBJ file says."""
 
-    vertices   (n, 3) as they stand there
-    faces      (f, 3)
-    uv         (f, 3, 2)
-    material   (f,) index into materials
-    materials  their names, as the triangles need them; `NO_MATERIAL` where none was named
-    libraries  names of MTL files
-    """
-
-    vertices: FloatArray
-    faces: IntArray
-    uv: FloatArray
-    material: IntArray
-    materials: list[str]
-    libraries: list[str]
+    vertices: FloatArray  # (n, 3) as they stand there
+    faces: IntArray  # (f, 3)
+    uv: FloatArray  # (f, 3, 2)
+    material: IntArray  # (f,) index into materials
+    materials: list[str]  # as the triangles need them; `NO_MATERIAL` where none was named
+    libraries: list[str]  # names of MTL files
 
 
 def read_obj(path: Path) -> Wavefront:
@@ -45,15 +37,13 @@ def read_obj(path: Path) -> Wavefront:
     Raises `ScanFileError` with the line for what cannot be understood, `ScanTextureError` for
     triangles without texture coordinates, and OSError.
     """
-    rows: dict[str, list[str]] = {"v": [], "vt": []}
-    numbers: dict[str, list[int]] = {"v": [], "vt": []}
+    rows: dict[str, list[tuple[int, str]]] = {"v": [], "vt": []}  # line and numbers
     corners: list[tuple[str, str, str]] = []  # of each triangle, like 5/7/1
     lines, material = [], []  # of each triangle
     materials, libraries, current = [NO_MATERIAL], [], 0
     for line, key, rest in _statements(path):
         if key in rows:
-            rows[key].append(rest)
-            numbers[key].append(line)
+            rows[key].append((line, rest))
         elif key == "f":
             polygon = rest.split()
             if len(polygon) < 3:
@@ -69,8 +59,7 @@ def read_obj(path: Path) -> Wavefront:
             libraries.append(rest)
     if not corners or not rows["v"]:
         raise ScanFileError(f"{path} has {len(rows['v'])} vertices and {len(corners)} triangles")
-    points = _numbers(path, rows["v"], numbers["v"], 3)
-    places = _numbers(path, rows["vt"], numbers["vt"], 2)
+    points, places = _numbers(path, rows["v"], 3), _numbers(path, rows["vt"], 2)
     faces, wedges = _corners(path, corners, lines, len(points), len(places))
     used, which = np.unique(material, return_inverse=True)
     names = [materials[k] for k in used]
@@ -91,14 +80,14 @@ def _statements(path: Path) -> Iterator[tuple[int, str, str]]:
             whole, start = "", number + 1
 
 
-def _numbers(path: Path, rows: list[str], lines: list[int], width: int) -> FloatArray:
+def _numbers(path: Path, rows: list[tuple[int, str]], width: int) -> FloatArray:
     """The first `width` numbers (n, width) of each row."""
-    split = [row.split()[:width] for row in rows]
+    split = [row.split()[:width] for _, row in rows]
     try:
         return np.array(split, dtype=np.float64).reshape(-1, width)
     except ValueError:
         pass  # find out where
-    for row, line in zip(split, lines, strict=True):
+    for row, (line, _) in zip(split, rows, strict=True):
         try:
             count = len([float(number) for number in row])
         except ValueError as error:

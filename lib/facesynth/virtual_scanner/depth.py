@@ -24,16 +24,11 @@ _STEEPEST = 0.3  # cosine beyond which noise grows no more
 
 @dataclass(frozen=True)
 class Samples:
-    """k places that were measured.
+    """k places that were measured."""
 
-    points   (k, 3) mm, with their errors
-    plane    (k, 2) where they lie in a plane onto which the face is flattened
-    cosines  (k, 2) how squarely each camera sees them; 0 where it does not
-    """
-
-    points: Floats
-    plane: Floats
-    cosines: Floats
+    points: Floats  # (k, 3) mm, with their errors
+    plane: Floats  # (k, 2) where they lie in a plane onto which the face is flattened
+    cosines: Floats  # (k, 2) how squarely each camera sees them; 0 where it does not
 
     def __getitem__(self, which: NDArray[np.generic]) -> "Samples":
         return Samples(self.points[which], self.plane[which], self.cosines[which])

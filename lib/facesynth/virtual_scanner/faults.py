@@ -29,16 +29,11 @@ _GLINT = 1.1  # mm of the dent where a flash is mirrored in the eye
 
 @dataclass(frozen=True)
 class Faults:
-    """Images (R, R) of one scan.
+    """Images (R, R) of one scan."""
 
-    hair    how much each place is hair, in [0, 1]
-    hole    nothing is measured where this is positive
-    bump    mm along the normal by which the measured surface is wrong, on the eyeballs
-    """
-
-    hair: Floats
-    hole: Floats
-    bump: Floats
+    hair: Floats  # how much each place is hair, in [0, 1]
+    hole: Floats  # nothing is measured where this is positive
+    bump: Floats  # mm along the normal by which the measured surface is wrong, on the eyeballs
 
 
 class Places:
@@ -89,12 +84,8 @@ def sample_faults(
     hole = np.maximum(hole, _mouth(vertices, where, middle, fine))
     for _ in range(rng.poisson(settings.dropouts)):
         hole = np.maximum(hole, _dropout(where, settings, middle, fine, rng))
-    shape = texture.shape[:2]
-    return Faults(
-        hair.reshape(shape),
-        hole.reshape(shape),
-        _eye_bumps(where, settings.eye_noise, rng).reshape(shape),
-    )
+    bump = _eye_bumps(where, settings.eye_noise, rng)
+    return Faults(*(image.reshape(texture.shape[:2]) for image in (hair, hole, bump)))
 
 
 def hairiness(texture: NDArray[np.uint8], where: Places) -> Floats:

@@ -138,13 +138,8 @@ def _sample_pose(head: FloatArray, settings: Scanner, rng: np.random.Generator) 
 
 def _cameras(settings: Scanner) -> tuple[Camera, Camera]:
     """The cameras at the person's right and left, in the order of the photographs."""
-    right, left = (
-        Camera(
-            side * settings.yaw, settings.pitch, (0.0, 0.0, 0.0), settings.field, settings.distance
-        )
-        for side in (1, -1)
-    )
-    return right, left
+    place = settings.pitch, (0.0, 0.0, 0.0), settings.field, settings.distance
+    return Camera(settings.yaw, *place), Camera(-settings.yaw, *place)
 
 
 def _better_camera(samples: Samples, faces: IntArray) -> IntArray:

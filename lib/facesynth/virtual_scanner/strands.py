@@ -24,18 +24,12 @@ _OPACITY = 0.85
 
 @dataclass(frozen=True)
 class Strands:
-    """h hairs of p points.
+    """h hairs of p points."""
 
-    points  (h, p, 3) mm in the scan's frame
-    valid   (h, p) whether a point lies over the face
-    normals (h, p, 3) of the skin below
-    width   (h,) mm
-    """
-
-    points: Floats
-    valid: NDArray[np.bool_]
-    normals: Floats
-    width: Floats
+    points: Floats  # (h, p, 3) mm in the scan's frame
+    valid: NDArray[np.bool_]  # (h, p) whether a point lies over the face
+    normals: Floats  # (h, p, 3) of the skin below
+    width: Floats  # (h,) mm
 
 
 def sample_strands(surface: Surface, to_scan: Floats, rng: np.random.Generator) -> Strands:
@@ -61,12 +55,8 @@ def sample_strands(surface: Surface, to_scan: Floats, rng: np.random.Generator) 
     # hair is stiff: it passes over the skin's hollows
     lift = gaussian_filter1d(rng.uniform(*_LIFT, (h, 1)) + rng.normal(0, 1, (h, steps)), 6, axis=1)
     points = (points + np.maximum(lift, 0.6).reshape(-1, 1) * normals).reshape(h, steps, 3)
-    return Strands(
-        points,
-        met.reshape(h, steps),
-        normals.reshape(h, steps, 3),
-        rng.uniform(*_WIDTH, h),
-    )
+    valid, normals = met.reshape(h, steps), normals.reshape(h, steps, 3)
+    return Strands(points, valid, normals, rng.uniform(*_WIDTH, h))
 
 
 def _lock(rng: np.random.Generator) -> Floats:

@@ -24,21 +24,16 @@ NEAR = 1.0  # mm between the true surface and a scan that shows it
 class Truth:
     """The ground truth of a scan, for evaluation.
 
-    vertices  (m, 3) mm, of the template's topology, in the scan's frame
-    texture   (R, R, 3) sRGB, canonical
-    relief    (R, R) mm along the normals, finer than the vertices; None without
-    pose      (4, 4) moves the face that was given to the scan's frame
-    strands   (R, R) where hair falls over the face, in the photograph that the scan shows there
-    holes     (R, R) invalid pixels: not captured, under a strand, on a distorted eyeball, or with
-              the colours of an occluder. A valid mask ought to reject all of these
+    `holes` are pixels that were not captured, lie under a strand or on a distorted eyeball, or have
+    the colours of an occluder. A valid mask ought to reject all of these.
     """
 
-    vertices: FloatArray
-    texture: NDArray[np.uint8]
-    relief: NDArray[np.floating] | None
-    pose: FloatArray
-    strands: NDArray[np.bool_]
-    holes: NDArray[np.bool_]
+    vertices: FloatArray  # (m, 3) mm, of the template's topology, in the scan's frame
+    texture: NDArray[np.uint8]  # (R, R, 3) sRGB, canonical
+    relief: NDArray[np.floating] | None  # (R, R) mm along the normals, finer than the vertices
+    pose: FloatArray  # (4, 4) moves the face that was given to the scan's frame
+    strands: NDArray[np.bool_]  # (R, R) where hair covers the face in the photograph shown there
+    holes: NDArray[np.bool_]  # (R, R) invalid pixels
 
     @property
     def landmarks(self) -> FloatArray:
