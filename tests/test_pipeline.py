@@ -74,6 +74,8 @@ def test_from_scans_to_the_report(run, tmp_path):
     assert card["data"]["held out"] == ["0000"]
     assert card["data"]["scans"] == 9
 
+    run("synthesize", "--count", 1, "--out", tmp_path / "released")  # by the package's own model
+    assert len(list((tmp_path / "released").glob("*.glb"))) == 1
     run("synthesize", "--model", models, "--count", 3, "--out", tmp_path / "faces")
     face = Template.load(template)
     made = [trimesh.load(path, process=False) for path in (tmp_path / "faces").glob("*.obj")]

@@ -238,7 +238,12 @@ def synthesize(
 @_dataset
 @click.argument("model", type=_path())
 @_option("--out", of=_path(), required=True, help="Folder of the report, made if need be.")
-@_option("--count", of=int, default=500, help="Of generated faces that are compared with scans.")
+@_option(
+    "--count",
+    of=click.IntRange(1),
+    default=500,
+    help="Of generated faces that are compared with scans.",
+)
 @_seed
 @_jobs
 def evaluate(dataset: Path, model: Path, out: Path, count: int, seed: int, jobs: int) -> None:

@@ -119,6 +119,12 @@ def test_subjects_must_be_there(n, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("option", [("--resolution", "32"), ("--seed", "-1")])
+def test_impossible_numbers_are_named_by_the_command(option, tmp_path, capsys):
+    assert main(["scan", "--subjects", "1", "--out", str(tmp_path), *option]) == 1
+    assert "subjects are painted at 64 to 1024 pixels, from seed 0 up" in capsys.readouterr().err
+
+
 def test_a_subject_is_scanned_in_all_expressions():
     part = OpenWorld(4, 0, R, 1).parts()["0003"]
     scans = list(part.scans())

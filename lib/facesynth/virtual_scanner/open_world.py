@@ -62,9 +62,14 @@ class OpenWorld:
     n_jobs: int = -1
 
     def parts(self) -> dict[str, Subject]:
-        """The subjects. Raises `DatasetError` if there are none."""
+        """The subjects. Raises `DatasetError` for impossible numbers."""
         if self.n_subjects < 1:
             raise DatasetError(f"the number of subjects must be at least 1, got {self.n_subjects}")
+        if self.seed < 0 or not 64 <= self.resolution <= 1024:
+            raise DatasetError(
+                "subjects are painted at 64 to 1024 pixels, from seed 0 up; got "
+                f"{self.resolution} pixels and seed {self.seed}"
+            )
         labels = sample(self.n_subjects, self.seed, n_jobs=self.n_jobs).labels
         parts = {}
         for number, row in enumerate(labels):
