@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 import joblib
+import matplotlib.style
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -61,6 +62,7 @@ def write(dataset: Dataset | str | os.PathLike[str], *, n_jobs: int = -1) -> lis
     return paths
 
 
+@matplotlib.style.context("default")  # whatever the caller's figures look like
 def _write_page(dataset: Dataset, names: list[str], title: str, path: Path) -> None:
     scans = dataset.take(np.array([name in names for name in dataset.names], bool))
     rows, columns = -(-len(names) // COLUMNS), min(COLUMNS, len(names))
