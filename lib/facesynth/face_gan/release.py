@@ -54,15 +54,7 @@ class Length:
 
     def configuration(self, model: Model, masks: str = "none", seed: int = 0) -> gan.Config:
         """How a model of this size is trained: see `face_gan.configuration`."""
-        return face_gan.configuration(
-            model,
-            self.resolution,
-            channels=self.channels,
-            n_shown=self.n_shown,
-            n_last=self.n_last,
-            masks=masks,
-            seed=seed,
-        )
+        return face_gan.configuration(model, **vars(self), masks=masks, seed=seed)
 
 
 LENGTHS: dict[Model, Length] = {
