@@ -121,10 +121,7 @@ def groups(labels: NDArray[np.void]) -> dict[str, NDArray[np.str_]]:
 class Annotator(BaseEstimator):
     """Assigns descriptors to the nearest cluster of labelled ones.
 
-    Attributes
-    ----------
-    clusters_ : dict
-        For each of `GROUPS`, scikit-learn's linear discriminant, with its `means_` and `classes_`.
+    clusters_  for each of `GROUPS`, scikit-learn's linear discriminant
     """
 
     def fit(self, X: ArrayLike, y: NDArray[np.void]) -> Self:

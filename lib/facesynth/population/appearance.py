@@ -85,23 +85,13 @@ def sample_appearance(
 ) -> Appearance:
     """Draw an appearance for the given labels.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of everything that the labels leave open.
-    gender : float in [0, 1]
-        0 is female, 1 male; beards grow above 0.5.
-    ancestry : (3,) array
-        Shares of African, Asian and Caucasian ancestry, adding up to 1.
-    age : float
-        Years, 18 to 75.
-    weight, muscle : float in [0, 1]
-        0.5 is the average.
+    rng             source of everything that the labels leave open
+    gender          in [0, 1]: 0 is female, 1 male; beards grow above 0.5
+    ancestry        (3,) shares of African, Asian and Caucasian ancestry, adding up to 1
+    age             years, 18 to 75
+    weight, muscle  in [0, 1]: 0.5 is the average
 
-    Raises
-    ------
-    ValueError
-        If the ancestry is not three shares adding up to 1, or a value is out of its range.
+    Raises ValueError for other shares, or a value out of its range.
     """
     african, asian, caucasian = _check_labels(gender, ancestry, age, weight, muscle)
     male = float(gender)
