@@ -211,12 +211,13 @@ def shrunk(textures: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     if textures.shape[1] == side:
         return textures
     blocks = _blocks(textures, side)
-    return np.stack([np.rint(block.mean(axis=(1, 3))).astype(np.uint8) for block in blocks])
+    found = [np.rint(block.mean(axis=(1, 3))).astype(np.uint8) for block in blocks]
+    return np.array(found, np.uint8).reshape(len(textures), side, side, 3)
 
 
 def shrunk_masks(valid: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     """Masks (n, R, R) to (n, side, side): a pixel is valid if all that went into it are."""
-    return np.stack([block.all(axis=(1, 3)) for block in _blocks(valid, side)])
+    return np.asarray(_blocks(valid, side).all(axis=(2, 4)))
 
 
 def _blocks(images: NDArray[Any], side: int) -> NDArray[Any]:

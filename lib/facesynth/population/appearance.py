@@ -13,15 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from facesynth.population.tables import table
+
 _MOST_MELANIN = 0.30  # volume fraction
-# Linear RGB of the irises that occur, light to dark.
-IRIS_COLOURS = {
-    "blue": (0.046, 0.056, 0.064),
-    "green": (0.050, 0.052, 0.036),
-    "hazel": (0.066, 0.045, 0.024),
-    "brown": (0.052, 0.028, 0.015),
-    "dark": (0.030, 0.016, 0.010),
-}
+_IRISES = table("irises.toml")
+IRIS_COLOURS = {name: iris["rgb"] for name, iris in _IRISES.items()}  # linear, light to dark
 COMBED = ("back", "left", "right", "forward")
 # Melanin of Caucasian hair, from blond to black, and how often: fractions of black hair's.
 _HAIR_MELANIN = (0.12, 0.30, 0.50, 0.70, 0.85)
@@ -176,11 +172,6 @@ def _hair_melanin(rng: np.random.Generator, caucasian: float) -> float:
 
 
 def _iris(rng: np.random.Generator, african: float, asian: float, caucasian: float) -> str:
-    shares = {
-        "blue": 0.30 * caucasian,
-        "green": 0.12 * caucasian,
-        "hazel": 0.18 * caucasian,
-        "brown": 0.25 * caucasian + 0.15 * asian + 0.08 * african,
-        "dark": 0.15 * caucasian + 0.85 * asian + 0.92 * african,
-    }
-    return str(rng.choice(list(shares), p=list(shares.values())))
+    of = {"caucasian": caucasian, "asian": asian, "african": african}
+    shares = [sum(iris.get(k, 0) * of[k] for k in of) for iris in _IRISES.values()]
+    return str(rng.choice(list(_IRISES), p=shares))
