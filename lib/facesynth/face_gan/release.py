@@ -338,11 +338,8 @@ def _strip(run: gan.RunFolder) -> bytes:
     for _, path in sorted(run.samples().items()):
         with Image.open(path) as grid:
             pixels = np.asarray(grid.convert("RGB"))
-        rows.append(
-            np.concatenate(
-                [pixels[2:side, 2 + k * side : (k + 1) * side] for k in range(SHOWN)], axis=1
-            )
-        )
+        some = [pixels[2:side, 2 + k * side : (k + 1) * side] for k in range(SHOWN)]
+        rows.append(np.concatenate(some, axis=1))
     content = io.BytesIO()
     Image.fromarray(np.concatenate(rows)).save(content, "WEBP", quality=90, method=6)
     return content.getvalue()

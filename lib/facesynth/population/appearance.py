@@ -98,7 +98,8 @@ def sample_appearance(
     tan = normal(0.10, 0.36, 0) * (1 - 0.6 * african)
     log_melanin = african * np.log(0.215) + asian * np.log(0.026) + caucasian * np.log(0.0100)
     log_blood = african * np.log(0.016) + (1 - african) * np.log(0.0102)
-    hair_melanin = _hair_melanin(rng, caucasian)
+    hair = 0.9 * (1 - caucasian) + caucasian * rng.choice(_HAIR_MELANIN, p=_HAIR_SHARE)
+    hair_melanin = float(np.clip(hair + rng.normal(0, 0.05), 0.07, 1))
     grey = float(np.clip(rng.normal((age - 46) / 30, 0.25), 0, 1))
     beard_kind, beard_density = rng.random(), rng.uniform(0.55, 1.0)
     grows_beard = gender > 0.5
@@ -164,11 +165,6 @@ def _check_labels(
         raise ValueError(f"age must lie between 18 and 100 years, not {age}: adults only")
     african, asian, caucasian = shares.tolist()
     return african, asian, caucasian
-
-
-def _hair_melanin(rng: np.random.Generator, caucasian: float) -> float:
-    melanin = 0.9 * (1 - caucasian) + caucasian * rng.choice(_HAIR_MELANIN, p=_HAIR_SHARE)
-    return float(np.clip(melanin + rng.normal(0, 0.05), 0.07, 1))
 
 
 def _iris(rng: np.random.Generator, african: float, asian: float, caucasian: float) -> str:
