@@ -28,7 +28,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 from facesynth.dataset import dataset  # noqa: E402
-from facesynth.face_gan.models import shrunk  # noqa: E402
+from facesynth.evaluation.scores import shrunk  # noqa: E402
 from facesynth.face_gan.released_models import released  # noqa: E402
 from facesynth.face_gan.synthesis import Face, synthesize  # noqa: E402
 from facesynth.morphable_model import MorphableModel  # noqa: E402

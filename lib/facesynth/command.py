@@ -206,15 +206,7 @@ def train(
 @_option("--resolution", of=int, help="Of the textures: the model's, a half or a quarter of it.")
 @_option("--truncation", of=float, default=1.0, help="In (0, 1]: less is closer to the mean face.")
 @_seed
-def synthesize(
-    count: int,
-    out: Path,
-    model: Path | None,
-    expression: str | None,
-    resolution: int | None,
-    truncation: float,
-    seed: int,
-) -> None:
+def synthesize(out: Path, count: int, seed: int, **settings: Any) -> None:
     """Make new faces, to be opened in Blender or a browser.
 
     Of each: a .glb with its texture inside, an .obj with its .mtl and -texture.png beside it, and a
@@ -222,15 +214,7 @@ def synthesize(
     """
     from facesynth.face_gan import synthesis
 
-    names = synthesis.write(
-        out,
-        count,
-        seed,
-        expression=expression,
-        resolution=resolution,
-        truncation=truncation,
-        model=model,
-    )
+    names = synthesis.write(out, count, seed, **settings)  # the other options have its names
     click.echo(f"written: {len(names)} faces, {names[0]} to {names[-1]}, in {out}")
 
 

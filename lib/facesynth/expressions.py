@@ -46,21 +46,11 @@ class ExpressionsError(ValueError):
 class ExpressionModel(BaseEstimator):
     """Principal components of differences from the neutral face.
 
-    Parameters
-    ----------
-    n_components : int, float or None
-        k, as in `MorphableModel`.
-
-    Attributes
-    ----------
-    mean_ : (m, 3)
-        mu_diff in mm.
-    components_ : (k, m, 3)
-        V_exp: orthonormal, in order of decreasing variance.
-    explained_variance_, explained_variance_ratio_ : (k,)
-        In mm², and as shares.
-    neutral_ : (k,)
-        The coefficients of a neutral face, whose difference is closest to zero.
+    n_components  k, as in `MorphableModel`
+    mean_         (m, 3) mm, mu_diff
+    components_   (k, m, 3) V_exp: orthonormal, in order of decreasing variance
+    explained_variance_, explained_variance_ratio_  (k,) in mm², and as shares
+    neutral_      (k,) the coefficients of a neutral face, whose difference is closest to zero
     """
 
     def __init__(self, n_components: int | float | None = None):
@@ -69,12 +59,8 @@ class ExpressionModel(BaseEstimator):
     def fit(self, neutral: ArrayLike, expressive: ArrayLike) -> Self:
         """Learn from n faces with expressions and their neutral ones, (n, m, 3) mm each.
 
-        Raises
-        ------
-        MeshArrayError
-            If the two differ in shape, or contain values that are not finite.
-        ComponentsError
-            If there are fewer faces than components.
+        Raises `MeshArrayError` if the two differ in shape, or contain values that are not finite,
+        and `ComponentsError` if there are fewer faces than components.
         """
         differences = _difference(neutral, expressive)
         model = MorphableModel(self.n_components).fit(differences.reshape(len(differences), -1))
@@ -99,18 +85,10 @@ class ExpressionModel(BaseEstimator):
         return self._model.sample_coefficients(n, random_state)
 
     def apply(self, neutral: ArrayLike, coefficients: ArrayLike) -> Floats:
-        """Add expressions to neutral faces.
+        """Add expressions alpha_exp (k,) or (n, k) to neutral faces (m, 3) or (n, m, 3) in mm.
 
-        Parameters
-        ----------
-        neutral : (m, 3) or (n, m, 3)
-            In mm.
-        coefficients : (k,) or (n, k)
-            alpha_exp. One face takes many, and one expression goes to many faces.
-
-        Returns
-        -------
-        (n, m, 3), or (m, 3) where both are single.
+        One face takes many, and one expression goes to many faces. Returns (n, m, 3), or (m, 3)
+        where both are single.
         """
         check_is_fitted(self)
         faces, alpha = np.asarray(neutral), np.asarray(coefficients)

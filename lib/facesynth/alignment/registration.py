@@ -346,14 +346,11 @@ def _unflip(smooth: FloatArray, fitted: FloatArray, faces: IntArray) -> FloatArr
     while True:
         vertices = smooth + share[:, None] * (fitted - smooth)
         corners = faces[flipped(vertices, smooth, faces)]
-        if not share[
-            corners
-        ].any():  # none is flipped, or only those that have zero area in `smooth`
+        if not share[corners].any():  # none, or only those that have zero area in `smooth`
             return vertices
         share[corners] *= 0.5
-        share[share < LEAST_SHARE] = (
-            0  # a triangle without displacement is as in `smooth`: the loop ends
-        )
+        # a triangle without displacement is as in `smooth`: the loop ends
+        share[share < LEAST_SHARE] = 0
 
 
 @lru_cache(maxsize=4)

@@ -49,14 +49,10 @@ def write(dataset: Dataset | str | os.PathLike[str], *, n_jobs: int = -1) -> lis
         old.unlink()
     name = shown.folder.resolve().name
     failed = f", {len(shown.failed)} failed" if shown.failed else ""
+    scans = f"of {len(pages)}: {len(shown)} scans{failed}"
     tasks = (
-        joblib.delayed(_write_page)(
-            shown,
-            page,
-            f"{name}, page {k + 1} of {len(pages)}: {len(shown)} scans{failed}",
-            path,
-        )
-        for k, (page, path) in enumerate(zip(pages, paths, strict=True))
+        joblib.delayed(_write_page)(shown, page, f"{name}, page {k} {scans}", path)
+        for k, (page, path) in enumerate(zip(pages, paths, strict=True), 1)
     )
     joblib.Parallel(n_jobs if len(pages) > 1 else 1)(tasks)
     return paths

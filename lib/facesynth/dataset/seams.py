@@ -61,10 +61,7 @@ def _solve(
     """The corrections (n, 3) at the nodes."""
     n = len(at)
     pairs, steps = [], []
-    for here, there in (
-        (np.s_[:, :-1], np.s_[:, 1:]),
-        (np.s_[:-1], np.s_[1:]),
-    ):
+    for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
         seam = (chart[here] != chart[there]) & (node[here] >= 0) & (node[there] >= 0)
         pairs.append(np.stack([node[here][seam], node[there][seam]]))
         steps.append((light[there] - light[here])[seam])

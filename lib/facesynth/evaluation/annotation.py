@@ -121,10 +121,7 @@ def groups(labels: NDArray[np.void]) -> dict[str, NDArray[np.str_]]:
 class Annotator(BaseEstimator):
     """Assigns descriptors to the nearest cluster of labelled ones.
 
-    Attributes
-    ----------
-    clusters_ : dict
-        For each of `GROUPS`, scikit-learn's linear discriminant, with its `means_` and `classes_`.
+    clusters_  for each of `GROUPS`, scikit-learn's linear discriminant
     """
 
     def fit(self, X: ArrayLike, y: NDArray[np.void]) -> Self:
@@ -152,16 +149,11 @@ class Annotator(BaseEstimator):
         """
         check_is_fitted(self)
         rows = np.asarray(validate_data(self, X, reset=False))
-        sure = {name: model.predict_proba(rows) for name, model in self.clusters_.items()}
-        return [
-            {
-                name: Label(
-                    str(self.clusters_[name].classes_[p[row].argmax()]), float(p[row].max())
-                )
-                for name, p in sure.items()
-            }
-            for row in range(len(rows))
-        ]
+        found: list[dict[str, Label]] = [{} for _ in rows]
+        for name, model in self.clusters_.items():
+            for labels, p in zip(found, model.predict_proba(rows), strict=True):
+                labels[name] = Label(str(model.classes_[p.argmax()]), float(p.max()))
+        return found
 
 
 @functools.cache

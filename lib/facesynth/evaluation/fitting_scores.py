@@ -43,14 +43,10 @@ def interval(values: ArrayLike, subjects: ArrayLike, seed: int = 0) -> tuple[flo
     means = np.bincount(which, np.asarray(values, np.float64)) / np.bincount(which)
     if len(names) < 2:
         raise PairsError("a confidence interval needs two subjects or more")
-    found = bootstrap(
-        (means,),
-        np.mean,
-        n_resamples=RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(means.mean()), float(found.low), float(found.high)
+    rng = np.random.default_rng(seed)
+    drawn = bootstrap((means,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=rng)
+    low, high = drawn.confidence_interval
+    return float(means.mean()), float(low), float(high)
 
 
 def canonical_correlations(

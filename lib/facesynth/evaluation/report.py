@@ -220,13 +220,8 @@ def _at(side: int, faces: Faces | Dataset, template: Template, name: str) -> Fac
             f"the {name} faces have geometry {faces.geometry.shape} and textures "
             f"{faces.textures.shape}; expected finite ({n}, {m}, 3) and a multiple of {side} pixels"
         )
-    k, valid = size // side, faces.valid
-    if k == 1:
-        return Faces(faces.geometry, faces.textures, valid)
-    blocks = faces.textures.reshape(n, side, k, side, k, 3)
-    textures = np.rint([block.mean(axis=(1, 3)) for block in blocks]).astype(np.uint8)
-    seen = None if valid is None else np.all(valid.reshape(n, side, k, side, k), axis=(2, 4))
-    return Faces(faces.geometry, textures.reshape(n, side, side, 3), seen)
+    valid = None if faces.valid is None else scores.shrunk_masks(faces.valid, side)
+    return Faces(faces.geometry, scores.shrunk(faces.textures, side), valid)
 
 
 def _spread(n: int, most: int) -> Integers:

@@ -9,6 +9,7 @@ mask of a scan and filled in the same way: only what scans show is measured.
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,7 +202,25 @@ def nearest(
 
 def small_rows(images: Images | NDArray[np.bool_], side: int = 32) -> NDArray[np.float64]:
     """Average images (n, R, R, c) to side x side pixels, one row each: (n, side² c)."""
-    n, size, _, c = images.shape
-    k = size // side
-    blocks = images.reshape(n, side, k, side, k, c)
-    return np.stack([block.mean(axis=(1, 3)).ravel() for block in blocks]).astype(np.float64)
+    rows = [block.mean(axis=(1, 3)).ravel() for block in _blocks(images, side)]
+    return np.stack(rows).astype(np.float64)
+
+
+def shrunk(textures: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Textures (n, R, R, 3) by means of their pixels' values to (n, side, side, 3)."""
+    if textures.shape[1] == side:
+        return textures
+    blocks = _blocks(textures, side)
+    found = [np.rint(block.mean(axis=(1, 3))).astype(np.uint8) for block in blocks]
+    return np.array(found, np.uint8).reshape(len(textures), side, side, 3)
+
+
+def shrunk_masks(valid: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    """Masks (n, R, R) to (n, side, side): a pixel is valid if all that went into it are."""
+    return np.asarray(_blocks(valid, side).all(axis=(2, 4)))
+
+
+def _blocks(images: NDArray[Any], side: int) -> NDArray[Any]:
+    """Images (n, R, R, ...) as (n, side, R / side, side, R / side, ...)."""
+    n, size = images.shape[:2]
+    return images.reshape(n, side, size // side, side, size // side, *images.shape[3:])

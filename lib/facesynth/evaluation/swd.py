@@ -63,25 +63,15 @@ class UnequalSetsError(EvaluationError):
 def sliced_wasserstein(real: Images, fake: Images, seed: int = 0) -> dict[int, float]:
     """Sliced Wasserstein distance x 1000 between two sets of images, level by level.
 
-    Parameters
-    ----------
-    real, fake : (n, R, R, c) uint8 or floating
-        n is two or more; R is a power of two, 16 or more; c is any number. The units do not
-        matter. Images are read in batches, from memory-mapped files, too. Memory holds 128
-        neighbourhoods in float32 from each image, level by level if all are more than 1 GB:
-        1.5 GB for two sets of 10,000 images with three channels.
-    seed : int
-        Of the neighbourhoods' places, which differ between the sets, and of the directions.
+    real, fake  (n, R, R, c) uint8 or floating, in any unit: n is two or more, R a power of two, 16
+                or more, and c any number. Images are read in batches, from memory-mapped files,
+                too. Memory holds 128 neighbourhoods in float32 from each image, level by level if
+                all are more than 1 GB: 1.5 GB for two sets of 10,000 images with three channels
+    seed        of the neighbourhoods' places, which differ between the sets, and of the directions
 
-    Returns
-    -------
-    dict
-        {R: distance, ..., 32: distance, 16: distance}, by the side of the level in pixels.
-
-    Raises
-    ------
-    UnequalSetsError, ImageShapeError, TooFewImagesError, NonFiniteImageError, NoDetailError
-        Or their base, EvaluationError, for numbers that are neither uint8 nor floating.
+    Returns {R: distance, ..., 32: distance, 16: distance}, by the side of the level in pixels.
+    Raises `UnequalSetsError`, `ImageShapeError`, `TooFewImagesError`, `NonFiniteImageError` and
+    `NoDetailError`, or their base, `EvaluationError`, for numbers neither uint8 nor floating.
     """
     _check(real, "real")
     _check(fake, "fake")
@@ -104,12 +94,8 @@ def distance(a: Floats, b: Floats, rng: np.random.Generator, directions: int = D
     """Sliced Wasserstein distance, of order 1, between two sets of n points (n, d).
 
     The mean over random directions of the mean distance between the projections, each in order.
-    Sets that differ by a shift v alone have |v| sqrt(2 / (pi d)), where d is large.
-
-    Raises
-    ------
-    UnequalSetsError, EvaluationError
-        If the sets differ in shape, or are empty.
+    Sets that differ by a shift v alone have |v| sqrt(2 / (pi d)), where d is large. Raises
+    `UnequalSetsError` for sets that differ in shape, and `EvaluationError` for empty ones.
     """
     _check_alike(a, b)
     if a.ndim != 2 or not a.size:
@@ -134,12 +120,8 @@ def distinguishable(a: ArrayLike, b: ArrayLike, seed: int = 0) -> float:
     """How well a classifier distinguishes samples a (n, d) from b (m, d): a two-sample test.
 
     The area under the ROC curve of a random forest, cross-validated (Lopez-Paz and Oquab 2017):
-    0.5 is chance, 1 is perfect.
-
-    Raises
-    ------
-    TooFewImagesError, UnequalSetsError
-        Where a set has fewer samples than there are folds, or they differ in d.
+    0.5 is chance, 1 is perfect. Raises `TooFewImagesError` where a set has fewer samples than there
+    are folds, and `UnequalSetsError` where they differ in d.
     """
     # Takes over a second, and distances need none of it.
     from sklearn.ensemble import RandomForestClassifier
@@ -154,34 +136,6 @@ def distinguishable(a: ArrayLike, b: ArrayLike, seed: int = 0) -> float:
     forest = RandomForestClassifier(100, min_samples_leaf=2, random_state=seed)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     return float(cross_val_score(forest, X, y, cv=folds, scoring="roc_auc").mean())
-
-
-def neighbourhoods(
-    images: Images, rng: np.random.Generator, name: str = "given"
-) -> dict[int, NDArray[np.float32]]:
-    """Draw 128 neighbourhoods of 7 x 7 pixels from each level of each image, and normalise them.
-
-    Parameters
-    ----------
-    images : (n, R, R, c) uint8 or floating
-        As `sliced_wasserstein` takes them.
-    rng : np.random.Generator
-        Of their places, uniform over all that lie inside of the image.
-    name : str
-        Of the set, for messages.
-
-    Returns
-    -------
-    dict
-        {side: (128 n, 49 c) float32}: 128 rows per image, in the images' order. Each channel has
-        mean 0 and deviation 1 over the whole set.
-
-    Raises
-    ------
-    ImageShapeError, TooFewImagesError, NonFiniteImageError, NoDetailError, EvaluationError
-    """
-    _check(images, name)
-    return _drawn(images, _corners(images, rng), name)
 
 
 def laplacian_pyramid(images: Images) -> list[Floats]:
@@ -263,7 +217,7 @@ def _levels(images: Floats, sides: Sequence[int]) -> Iterator[Floats]:
 
 
 def _corners(images: Images, rng: np.random.Generator) -> dict[int, NDArray[np.int64]]:
-    """Places of all neighbourhoods, {side: (2, n, 128)}.
+    """Places of all neighbourhoods, {side: (2, n, 128)}, uniform over all that lie inside.
 
     They are drawn before any image is read, so that the size of the batches changes nothing.
     """
@@ -274,7 +228,10 @@ def _corners(images: Images, rng: np.random.Generator) -> dict[int, NDArray[np.i
 def _drawn(
     images: Images, corners: dict[int, NDArray[np.int64]], name: str
 ) -> dict[int, NDArray[np.float32]]:
-    """Normalised neighbourhoods at given places, as `neighbourhoods` returns them."""
+    """Neighbourhoods at given places, {side: (128 n, 49 c) float32}: 128 rows per image, in order.
+
+    Each channel has mean 0 and deviation 1 over the whole set, whose name is for messages.
+    """
     n, _, _, channels = images.shape
     drawn = {s: np.empty((n, PATCHES, channels, PATCH, PATCH), np.float32) for s in corners}
     count = max(_BATCH // images[0].size, 1)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from facesynth import gan
 from facesynth.dataset.dataset import Dataset
+from facesynth.evaluation.scores import shrunk, shrunk_masks
 from facesynth.face_gan.geometry_images import EACH, NEGATED, GeometryImages
 
 Model = Literal["textures", "geometries", "faces", "neutral"]
@@ -46,8 +47,14 @@ def training_images(model: Model, faces: Dataset, to: GeometryImages) -> gan.Ima
     check_model(model)
     if model == "geometries":
         return gan.Images(to.to_images(geometry_of(model, faces)))
-    textures = shrunk(faces.textures, to.mapping.resolution)
-    masks = _valid(faces.valid | (faces.valid.mean(axis=0) < SELDOM), to.mapping.resolution)
+    side, R = faces.textures.shape[1], to.mapping.resolution
+    if side % R:
+        raise gan.ImageSizeError(
+            f"textures of {side} x {side} pixels do not shrink to {R} x {R}: "
+            f"build the data set with --resolution {R} or a multiple"
+        )
+    textures = shrunk(faces.textures, R)
+    masks = shrunk_masks(faces.valid | (faces.valid.mean(axis=0) < SELDOM), R)
     if model == "textures":
         return gan.Images(textures, masks)
     geometries = to.to_images(geometry_of(model, faces))
@@ -152,33 +159,8 @@ def damage(faces: Dataset) -> NDArray[np.floating]:
     return 1 - faces.valid[:, face].mean(axis=1)
 
 
-def shrunk(textures: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
-    """Textures (n, R, R, 3) by means of their pixels' values to (n, r, r, 3)."""
-    if textures.shape[1] == resolution:
-        return textures
-    blocks = _blocks(textures, resolution)
-    return np.stack([np.rint(block.mean(axis=(1, 3))).astype(np.uint8) for block in blocks])
-
-
 def check_model(model: str) -> Model:
     """Return a model's name. Raises `UnknownModelError` where it is none."""
     if model not in get_args(Model):
         raise UnknownModelError(f"unknown model {model!r}; there are {', '.join(get_args(Model))}")
     return cast(Model, model)
-
-
-def _valid(valid: NDArray[np.bool_], resolution: int) -> NDArray[np.bool_]:
-    """Masks (n, r, r): a pixel is valid if all that went into it are."""
-    return np.stack([block.all(axis=(1, 3)) for block in _blocks(valid, resolution)])
-
-
-def _blocks(images: NDArray[np.generic], resolution: int) -> NDArray[np.generic]:
-    """Images (n, R, R, ...) as (n, r, R / r, r, R / r, ...)."""
-    n, side = images.shape[:2]
-    if side % resolution:
-        raise gan.ImageSizeError(
-            f"textures of {side} x {side} pixels do not shrink to {resolution} x {resolution}: "
-            f"build the data set with --resolution {resolution} or a multiple"
-        )
-    k = side // resolution
-    return images.reshape(n, resolution, k, resolution, k, *images.shape[3:])

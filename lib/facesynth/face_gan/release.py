@@ -54,15 +54,7 @@ class Length:
 
     def configuration(self, model: Model, masks: str = "none", seed: int = 0) -> gan.Config:
         """How a model of this size is trained: see `face_gan.configuration`."""
-        return face_gan.configuration(
-            model,
-            self.resolution,
-            channels=self.channels,
-            n_shown=self.n_shown,
-            n_last=self.n_last,
-            masks=masks,
-            seed=seed,
-        )
+        return face_gan.configuration(model, **vars(self), masks=masks, seed=seed)
 
 
 LENGTHS: dict[Model, Length] = {
@@ -346,11 +338,8 @@ def _strip(run: gan.RunFolder) -> bytes:
     for _, path in sorted(run.samples().items()):
         with Image.open(path) as grid:
             pixels = np.asarray(grid.convert("RGB"))
-        rows.append(
-            np.concatenate(
-                [pixels[2:side, 2 + k * side : (k + 1) * side] for k in range(SHOWN)], axis=1
-            )
-        )
+        some = [pixels[2:side, 2 + k * side : (k + 1) * side] for k in range(SHOWN)]
+        rows.append(np.concatenate(some, axis=1))
     content = io.BytesIO()
     Image.fromarray(np.concatenate(rows)).save(content, "WEBP", quality=90, method=6)
     return content.getvalue()

@@ -24,8 +24,8 @@ from facesynth import expressions, gan
 from facesynth.dataset import dataset
 from facesynth.evaluation import identity
 from facesynth.evaluation.annotation import GROUPS, Label, annotator
+from facesynth.evaluation.scores import shrunk
 from facesynth.face_gan import released_models
-from facesynth.face_gan.models import shrunk
 from facesynth.face_gan.released_models import ReleasedModel, load_first
 from facesynth.files import tables
 from facesynth.files.atomic import write_bytes, write_text
@@ -58,10 +58,6 @@ class UnknownExpressionError(SynthesisError):
 
 class UnknownFormatError(SynthesisError):
     """Unsupported file format."""
-
-
-class OtherFacesError(SynthesisError):
-    """The folder holds faces that were made with other settings."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +207,7 @@ def write(
     A face is written as soon as it is made, and then gets a line in `faces-{seed}.csv`: the same
     call resumes after the last one. Where the package's own model is used, the lines hold the
     faces' labels with confidences; where an expression is asked for, all names hold it. Raises what
-    `synthesize` does, before anything is written; `OtherFacesError` where the folder has faces of
+    `synthesize` does, before anything is written; `SynthesisError` where the folder has faces of
     this name that were made with other settings; and `WriteError`.
     """
     plan = _Plan(n, seed, expression, resolution, truncation, model)
@@ -305,7 +301,7 @@ def _settle(path: Path, settings: dict[str, str | int | float | None]) -> None:
     """Note what faces are made with, and refuse to mix them with others."""
     text = json.dumps(settings, indent=1) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise OtherFacesError(
+        raise SynthesisError(
             f"{path.parent} holds faces that were made with other settings: see {path.name}; choose"
             " another folder or seed, or remove them"
         )

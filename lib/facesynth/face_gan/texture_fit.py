@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from facesynth.dataset.dataset import Dataset
-from facesynth.face_gan.models import shrunk
+from facesynth.evaluation.scores import shrunk
 from facesynth.gan.run_folder import load_tensors, save_tensors
 from facesynth.geometry_fitting import LeastSquaresFit
 

@@ -21,27 +21,21 @@ _UNROLL_RADIUS = 100.0  # mm
 class Anatomy:
     """Maps (R²,) float32 of the canonical image, row by row.
 
-    x, y, z
-        Place on the template in mm; the origin lies between the eyes, x grows to the subject's
-        left, y upwards.
-    s, t
-        The face unrolled onto a plane about the nose, mm: hair is drawn in this plane.
-    texel
-        Size of a pixel on the template in mm.
-    lips, eye, mouth
-        Membership in [0, 1] of the lips, the eyeballs and the patch between the lips.
-    upper_lid, lower_lid
-        Distance in mm to the lids' margins; `FAR` beyond 25 mm. `upper_lid_at` says where along
-        the upper one: 0 at the inner corner, 1 at the outer.
-    contact
-        Distance in mm to where the lips touch.
-    nose_base, lip_top, lip_bottom : float
-        Heights (y) of the columella, the upper lip's upper and the lower lip's lower edge.
-    between_lips
-        0 on the upper lip's contact line, 1 on the lower lip's, linear in the image, where also a
-        closed mouth has an area; negative above, more than 1 below. `FAR` beyond the corners.
-    lips_apart
-        Pixels of the image between the two contact lines, at the same u.
+    x, y, z           place on the template in mm; the origin lies between the eyes, x grows to the
+                      subject's left, y upwards
+    s, t              the face unrolled onto a plane about the nose, mm: hair is drawn in this plane
+    texel             size of a pixel on the template in mm
+    lips, eye, mouth  membership in [0, 1] of the lips, the eyeballs and the patch between the lips
+    upper_lid, lower_lid  distance in mm to the lids' margins; `FAR` beyond 25 mm
+    upper_lid_at      where along the upper one: 0 at the inner corner, 1 at the outer
+    contact           distance in mm to where the lips touch
+    between_lips      0 on the upper lip's contact line, 1 on the lower lip's, linear in the image,
+                      where also a closed mouth has an area; negative above, more than 1 below.
+                      `FAR` beyond the corners
+    lips_apart        pixels of the image between the two contact lines, at the same u
+
+    nose_base, lip_top, lip_bottom are heights (y) of the columella, the upper lip's upper and the
+    lower lip's lower edge.
     """
 
     def __init__(self, template: Template, mapping: ImageMapping, resolution: int) -> None:

@@ -13,15 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from facesynth.population.tables import table
+
 _MOST_MELANIN = 0.30  # volume fraction
-# Linear RGB of the irises that occur, light to dark.
-IRIS_COLOURS = {
-    "blue": (0.046, 0.056, 0.064),
-    "green": (0.050, 0.052, 0.036),
-    "hazel": (0.066, 0.045, 0.024),
-    "brown": (0.052, 0.028, 0.015),
-    "dark": (0.030, 0.016, 0.010),
-}
+_IRISES = table("irises.toml")
+IRIS_COLOURS = {name: iris["rgb"] for name, iris in _IRISES.items()}  # linear, light to dark
 COMBED = ("back", "left", "right", "forward")
 # Melanin of Caucasian hair, from blond to black, and how often: fractions of black hair's.
 _HAIR_MELANIN = (0.12, 0.30, 0.50, 0.70, 0.85)
@@ -85,23 +81,13 @@ def sample_appearance(
 ) -> Appearance:
     """Draw an appearance for the given labels.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of everything that the labels leave open.
-    gender : float in [0, 1]
-        0 is female, 1 male; beards grow above 0.5.
-    ancestry : (3,) array
-        Shares of African, Asian and Caucasian ancestry, adding up to 1.
-    age : float
-        Years, 18 to 75.
-    weight, muscle : float in [0, 1]
-        0.5 is the average.
+    rng             source of everything that the labels leave open
+    gender          in [0, 1]: 0 is female, 1 male; beards grow above 0.5
+    ancestry        (3,) shares of African, Asian and Caucasian ancestry, adding up to 1
+    age             years, 18 to 75
+    weight, muscle  in [0, 1]: 0.5 is the average
 
-    Raises
-    ------
-    ValueError
-        If the ancestry is not three shares adding up to 1, or a value is out of its range.
+    Raises ValueError for other shares, or a value out of its range.
     """
     african, asian, caucasian = _check_labels(gender, ancestry, age, weight, muscle)
     male = float(gender)
@@ -112,7 +98,8 @@ def sample_appearance(
     tan = normal(0.10, 0.36, 0) * (1 - 0.6 * african)
     log_melanin = african * np.log(0.215) + asian * np.log(0.026) + caucasian * np.log(0.0100)
     log_blood = african * np.log(0.016) + (1 - african) * np.log(0.0102)
-    hair_melanin = _hair_melanin(rng, caucasian)
+    hair = 0.9 * (1 - caucasian) + caucasian * rng.choice(_HAIR_MELANIN, p=_HAIR_SHARE)
+    hair_melanin = float(np.clip(hair + rng.normal(0, 0.05), 0.07, 1))
     grey = float(np.clip(rng.normal((age - 46) / 30, 0.25), 0, 1))
     beard_kind, beard_density = rng.random(), rng.uniform(0.55, 1.0)
     grows_beard = gender > 0.5
@@ -180,17 +167,7 @@ def _check_labels(
     return african, asian, caucasian
 
 
-def _hair_melanin(rng: np.random.Generator, caucasian: float) -> float:
-    melanin = 0.9 * (1 - caucasian) + caucasian * rng.choice(_HAIR_MELANIN, p=_HAIR_SHARE)
-    return float(np.clip(melanin + rng.normal(0, 0.05), 0.07, 1))
-
-
 def _iris(rng: np.random.Generator, african: float, asian: float, caucasian: float) -> str:
-    shares = {
-        "blue": 0.30 * caucasian,
-        "green": 0.12 * caucasian,
-        "hazel": 0.18 * caucasian,
-        "brown": 0.25 * caucasian + 0.15 * asian + 0.08 * african,
-        "dark": 0.15 * caucasian + 0.85 * asian + 0.92 * african,
-    }
-    return str(rng.choice(list(shares), p=list(shares.values())))
+    of = {"caucasian": caucasian, "asian": asian, "african": african}
+    shares = [sum(iris.get(k, 0) * of[k] for k in of) for iris in _IRISES.values()]
+    return str(rng.choice(list(_IRISES), p=shares))

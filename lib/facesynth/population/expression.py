@@ -7,23 +7,10 @@ from facesynth.population import targets
 from facesynth.population.identity import Identities, geometry
 from facesynth.population.plausibility import crosses
 from facesynth.population.shape import Weights, shape_model
+from facesynth.population.tables import table
 from facesynth.surface.mesh import FloatArray
 
-# Amounts of MakeHuman's facial actions; a name without Left or Right means both sides. Each is well
-# inside of the range in which the face keeps its shape (a blink, up to 0.4).
-EXPRESSIONS: dict[str, dict[str, float]] = {
-    "neutral": {},
-    "smile": {"mouthSmile": 0.75, "cheekSquint": 0.30, "mouthDimple": 0.25, "eyeSquint": 0.15},
-    "surprise": {"jawOpen": 0.45, "browInnerUp": 0.70, "browOuterUp": 0.70, "eyeWide": 0.65},
-    "sadness": {
-        "browInnerUp": 0.70,
-        "mouthFrown": 0.75,
-        "mouthShrugLower": 0.15,
-        "eyeSquint": 0.15,
-        "eyeBlink": 0.12,
-    },
-    "anger": {"browDown": 0.80, "noseSneer": 0.40, "mouthPress": 0.45, "eyeSquint": 0.35},
-}
+EXPRESSIONS: dict[str, dict[str, float]] = table("expressions.toml")  # amounts of actions
 AMPLITUDE_SIGMA, AMPLITUDE_RANGE = 0.22, (0.5, 1.3)  # of a whole expression, by subject
 SIDE_SIGMA = 0.08  # of what the left side does more than the right one, as a share
 WEAKENED, MAX_WEAKENINGS = 0.75, 10  # an expression that crosses itself is weakened by this factor

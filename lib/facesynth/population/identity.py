@@ -2,9 +2,7 @@
 
 import dataclasses
 import functools
-import tomllib
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import numpy as np
 from facesynth.population import targets
 from facesynth.population.plausibility import acceptable
 from facesynth.population.shape import Weights, shape_model
+from facesynth.population.tables import table
 from facesynth.surface.mesh import FloatArray, IntArray
 from facesynth.template import standard
 
@@ -21,9 +20,7 @@ N_CELLS = len(GENDERS) * len(ANCESTRIES)  # of gender and ancestry; every six su
 YOUNGEST, OLDEST = 18.0, 75.0  # years
 MAX_ATTEMPTS = 50
 
-_TABLES = tomllib.loads(
-    (resources.files("facesynth.population") / "local_axes.toml").read_text(encoding="utf-8")
-)
+_TABLES = table("local_axes.toml")
 GROUP_SIGMA: dict[str, float] = _TABLES["deviation"]
 AXIS_FACTOR: dict[str, float] = _TABLES["factor"]
 TIED_AXES: dict[str, dict[str, Any]] = _TABLES["tied"]
@@ -163,13 +160,9 @@ def _draw(seed: int, i: int, attempt: int) -> Identities:
 @functools.cache
 def _sigma() -> FloatArray:
     """Standard deviations of the local axes."""
-    return np.array(
-        [
-            GROUP_SIGMA[name.split("/")[0]]
-            * np.prod([factor for part, factor in AXIS_FACTOR.items() if part in name])
-            for name in targets.local_axes()
-        ]
-    )
+    names = list(targets.local_axes())
+    factors = [[factor for part, factor in AXIS_FACTOR.items() if part in name] for name in names]
+    return np.array([GROUP_SIGMA[n.split("/")[0]] for n in names]) * [*map(np.prod, factors)]
 
 
 @functools.cache

@@ -42,16 +42,12 @@ class Mouth:
 
         patch = rgb[self._patch]
         blend(patch, 0.9 * a.mouth[self._patch], _CONTACT)
-        gap = self._gap_at_pixels(vertices)
+        lip = a.curve("upper_lip")[:, 0]
+        gap = np.interp(a.x[self._patch], lip, self.opening(vertices)).astype(np.float32)
         if gap.max() > CLOSED:
             blend(patch, a.mouth[self._patch] * smoothstep(CLOSED, 3, gap), _CAVITY)
             blend(patch, a.mouth[self._patch] * self._teeth(gap), _TOOTH)
         rgb[self._patch] = patch
-
-    def _gap_at_pixels(self, vertices: NDArray[np.floating]) -> Floats:
-        upper = self.anatomy.curve("upper_lip")[:, 0]
-        gap = np.interp(self.anatomy.x[self._patch], upper, self.opening(vertices))
-        return gap.astype(np.float32)
 
     def _teeth(self, gap: Floats) -> Floats:
         """Coverage (p,) by the upper teeth; a pixel can be millimetres high where lips part."""

@@ -31,14 +31,9 @@ def gaussian(x: ArrayLike, centre: float, width: float) -> Floats:
 class SolidNoise:
     """Lattice noise of one size, evaluated at fixed points.
 
-    Parameters
-    ----------
-    points : (n, 3) array
-        Where, in mm.
-    cell : float or (3,) array
-        Distance in mm between independent values, along x, y and z if three are given.
-    texel : (n,) array
-        Size in mm of what each point stands for: noise finer than that is faded out.
+    points  (n, 3) mm
+    cell    mm between independent values, along x, y and z if three are given
+    texel   (n,) mm, of what each point stands for: noise finer than that is faded out
     """
 
     def __init__(self, points: ArrayLike, cell: ArrayLike, texel: ArrayLike) -> None:

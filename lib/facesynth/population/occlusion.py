@@ -21,14 +21,8 @@ def ambient_occlusion(vertices: ArrayLike, faces: ArrayLike, rays: int = 64) -> 
     The directions are the same for all vertices, evenly over the sphere, so that the error is
     smooth over the face (0.02 rms at 64, of which each vertex uses the half before it).
 
-    Parameters
-    ----------
-    vertices : (m, 3) array
-        Geometry, mm.
-    faces : (f, 3) int array
-        Triangles, counter-clockwise seen from outside.
-    rays : int
-        Directions over the whole sphere.
+    vertices : (m, 3) mm. faces : (f, 3) triangles, counter-clockwise seen from outside.
+    rays : directions over the whole sphere.
     """
     points = np.asarray(vertices, dtype=np.float32)
     normals = vertex_normals(vertices, faces).astype(np.float32)

@@ -45,11 +45,7 @@ class Photometry:
 
     What does not depend on the subject is computed once, here; `paint` is then fast.
 
-    Parameters
-    ----------
-    template : Template
-    resolution : int
-        Pixels along a side of the square textures, 64 to 1024.
+    resolution : pixels along a side of the square textures, 64 to 1024.
     """
 
     def __init__(self, template: Template, resolution: int) -> None:
@@ -78,23 +74,13 @@ class Photometry:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The texture (R, R, 3), linear RGB in [0, 1], and relief (R, R), mm, of one subject.
 
-        Parameters
-        ----------
-        appearance : Appearance
-            The subject's pigments, hair, eyes and marks of age.
-        vertices : (m, 3) array
-            The subject's geometry, mm. It occludes light, opens the mouth and places the irises.
-        rng : numpy.random.Generator or int
-            Generator or seed of what varies beyond the appearance: where blotches, moles, wrinkles
-            and hairs lie. The same seed gives the same face at any resolution.
-        neutral : (m, 3) array, optional
-            The subject's neutral geometry, mm, where `vertices` is an expression: skin that it
-            squeezes folds into wrinkles.
+        vertices  (m, 3) mm, the subject's geometry: occludes light, opens the mouth, places irises
+        rng       generator or seed of what varies beyond the appearance: where blotches, moles,
+                  wrinkles and hairs lie. The same seed gives the same face at any resolution
+        neutral   (m, 3) mm, the subject's neutral geometry, where `vertices` is an expression: skin
+                  that it squeezes folds into wrinkles
 
-        Raises
-        ------
-        MeshError
-            If the vertices have another shape than the template's, or are not finite.
+        Raises `MeshError` for vertices of another shape than the template's, or not finite.
         """
         points = self._check(vertices)
         squeeze = None

@@ -30,7 +30,10 @@ class Pigments:
         self._lid = above_eye * gaussian(a.upper_lid, 1.0, 2.6)
         self._canthus = gaussian(x, 16, 4) * gaussian(y, -1, 5)
         self._plane = Plane(a, (-110, 110), (-100, 120), grid=0.35)
-        self._freckled = _freckled(*a.vertices[:, :2].T.astype(np.float32))
+        # How many freckles there are (m,), against the cheeks' most.
+        at_x, at_y = a.vertices[:, :2].T.astype(np.float32)
+        cheeks = gaussian(np.abs(at_x), 24, 24) * gaussian(at_y, -22, 17)
+        self._freckled = 0.12 + cheeks + 0.35 * gaussian(at_y, 46, 25)
         self._mouth_height = float(a.curve("upper_lip")[:, 1].mean())
         self._lip_edge = gaussian(y, a.lip_top, 2.5) + gaussian(y, a.lip_bottom, 2.5)
 
@@ -95,9 +98,3 @@ class Pigments:
         lip_melanin = lip_melanin + 0.20 * smoothstep(-4, 4, self.anatomy.y - self._mouth_height)
         lip_blood = np.log(look.lip_blood) + 0.10 * n13 + 0.12 * n2 + 0.7 * look.makeup
         return melanin + lips * (lip_melanin - melanin), blood + lips * (lip_blood - blood)
-
-
-def _freckled(x: Floats, y: Floats) -> Floats:
-    """How many freckles there are (n,), against the cheeks' most, at places in mm."""
-    cheeks = gaussian(np.abs(x), 24, 24) * gaussian(y, -22, 17)
-    return 0.12 + cheeks + 0.35 * gaussian(y, 46, 25)

@@ -6,23 +6,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from facesynth.population.tables import table
 from facesynth.surface.mesh import FloatArray, IntArray, adjacent, edges
 from facesynth.surface.self_intersection import pierced
 from facesynth.template import standard
 
 Bools = npt.NDArray[np.bool_]
 
-# A face is rejected when a proportion between its landmarks (dlib's numbers) leaves the range of
-# the mean plus and minus about two standard deviations of subjects drawn without this rule. No
-# axis alone makes a face odd; close-set eyes on a narrow nose, both of them far out, do.
-PROPORTIONS: dict[str, tuple[tuple[int, int], tuple[int, int], float, float]] = {
-    "between the eyes / eye width": ((39, 42), (36, 39), 1.10, 1.92),
-    "nose width / between the eyes": ((31, 35), (39, 42), 0.37, 1.05),
-    "mouth width / nose width": ((48, 54), (31, 35), 1.00, 2.55),
-    "mouth width / between the eyes' middles": ((48, 54), (37, 44), 0.54, 0.76),
-    "nose length / face height": ((27, 33), (27, 57), 0.54, 0.67),
-    "upper lip height / mouth width": ((33, 51), (48, 54), 0.15, 0.38),
-}
+PROPORTIONS = table("proportions.toml")  # between landmarks, and their ranges
 # Cosine between the normals of adjacent triangles: skin that crosses itself is folded more sharply.
 SHARPEST_FOLD = -0.8
 # mm around the lips and the nostrils where a neutral face could cross itself

@@ -80,9 +80,8 @@ class Relief:
             height -= depth
         height -= self._dynamic(look, squeeze, of_lines)
         height *= self.skin
-        return (height - 0.045 * (1 + 0.8 * ages) * a.lips * np.maximum(furrows, -0.3)).astype(
-            np.float32
-        )
+        height -= 0.045 * (1 + 0.8 * ages) * a.lips * np.maximum(furrows, -0.3)
+        return height
 
     def cavity(self, height: Floats) -> Floats:
         """How hollow the relief (R²,) is at each pixel: depth over width, positive in hollows."""
@@ -127,25 +126,20 @@ class Relief:
         window = smoothstep(0, 0.25, down) * smoothstep(1.2, 0.75, down)
         yield folding.depth(0.05 + 0.60 * ages, 0.25 * np.pi) * window * self._step(beside, 2.4)
         # corners of the mouth, downwards
-        below = smoothstep(a.lip_bottom + 10, a.lip_bottom + 2, a.y) * smoothstep(
-            a.lip_bottom - 22, a.lip_bottom - 8, a.y
-        )
+        below = smoothstep(a.lip_bottom + 10, a.lip_bottom + 2, a.y)
+        below *= smoothstep(a.lip_bottom - 22, a.lip_bottom - 8, a.y)
         corner = a.side_x - 28 + 0.12 * (a.y - a.lip_bottom) + 0.5 * wander
         yield 0.55 * max(0.0, ages - 0.15) * below * self._furrow(corner, 1.5)
         # lids and what lies below them
         above = smoothstep(0, 3, a.y - a.curve("left_upper_lid")[:, 1].mean() + 2)
         above *= smoothstep(0.02, 0.15, a.upper_lid_at) * smoothstep(1.0, 0.85, a.upper_lid_at)
         yield 0.6 * look.lid_crease * above * self._furrow(a.upper_lid - 3.0 - 0.1 * wander, 0.5)
-        under = (
-            smoothstep(0, -2.5, a.y) * smoothstep(8, 14, a.side_x) * smoothstep(46, 36, a.side_x)
-        )
+        under = smoothstep(0, -2.5, a.y) * smoothstep(8, 14, a.side_x)
+        under *= smoothstep(46, 36, a.side_x)
         for mm, depth, least in ((4.4, 0.26, 0.06), (7.6, 0.17, 0.02), (11.5, 0.12, 0.0)):
             line = a.lower_lid - mm + 0.07 * mm * wander
-            yield (
-                folding.depth(least + depth * ages, np.pi / 2, 0.5)
-                * under
-                * self._furrow(line, 0.6)
-            )
+            folded = folding.depth(least + depth * ages, np.pi / 2, 0.5)
+            yield folded * under * self._furrow(line, 0.6)
         yield from self._upper_face(ages, folding, rng)
 
     def _upper_face(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import platformdirs
 from tqdm import tqdm
 
+from facesynth.dataset import packing
 from facesynth.files.atomic import WriteError, write_whole
 from facesynth.population.appearance import sample_appearance
 from facesynth.population.expression import sample_expressions
@@ -232,17 +233,11 @@ def _save(path: Path, arrays: Arrays) -> None:
 def _load(chunk: _Chunk) -> Arrays:
     """Read a chunk; one that is damaged is drawn again."""
     try:
-        return _read(chunk.path)
+        return packing.read(chunk.path)
     except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile):
         chunk.path.unlink(missing_ok=True)
         _make(chunk)
-        return _read(chunk.path)
-
-
-def _read(path: Path) -> Arrays:
-    # opened here: numpy leaves a damaged file open
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
+        return packing.read(chunk.path)
 
 
 def _join(chunks: list[Arrays]) -> Population:

@@ -21,6 +21,7 @@ from facesynth.population.topology import (
     MOUTH_ROWS,
     Polygons,
     Topology,
+    halves,
     rows_outwards,
     topology,
 )
@@ -99,12 +100,8 @@ class ShapeModel:
         b = len(self.topology.base)
         wanted = [np.minimum(gap, CLOSED_LIPS) for gap in self.mouth.gaps(self.base)]
         # the corners hold: the skin behind them is too tightly folded to be pulled
-        held = [
-            np.clip((x.max() - x) / CORNER, 0, 1)
-            for x in (
-                np.abs(self.base[curve[0], 0]) for curve in (self.mouth.upper, self.mouth.lower)
-            )
-        ]
+        sides = [np.abs(self.base[curve[0], 0]) for curve in (self.mouth.upper, self.mouth.lower)]
+        held = [np.clip((x.max() - x) / CORNER, 0, 1) for x in sides]
         for _ in range(PULLS):
             above, below = self.mouth.gaps(points)
             points[:, :b, 1] -= 0.5 * (above - wanted[0]) * held[0] @ self.mouth.follow_upper.T
@@ -181,6 +178,9 @@ def shape_model() -> ShapeModel:
     targets = {name: t for name, t in targets.items() if np.abs(t).max() > 1e-3}
     stack = np.stack(list(targets.values()))
     skin = [p for p in top.polygons if max(p) < len(top.base)]
+    clearance = np.full(len(top.base), SKIN_CLEARANCE)
+    for lid in top.lids.values():
+        clearance[rows_outwards(skin, lid, len(LID_CLEARANCE))] = np.array(LID_CLEARANCE)[:, None]
     return ShapeModel(
         topology=top,
         names=tuple(targets),
@@ -191,16 +191,9 @@ def shape_model() -> ShapeModel:
             side: _opening(skin, *_lids(base, lid), base, LID_ROWS, LID_REACH)
             for side, lid in top.lids.items()
         },
-        clearance=_clearance(skin, top),
+        clearance=clearance,
         eye_rings={side: _rings(base, lid) for side, lid in top.lids.items()},
     )
-
-
-def _clearance(skin: Polygons, top: Topology) -> FloatArray:
-    clearance = np.full(len(top.base), SKIN_CLEARANCE)
-    for lid in top.lids.values():
-        clearance[rows_outwards(skin, lid, len(LID_CLEARANCE))] = np.array(LID_CLEARANCE)[:, None]
-    return clearance
 
 
 def _rings(base: FloatArray, lid: IntArray) -> FloatArray:
@@ -225,11 +218,7 @@ def _rings(base: FloatArray, lid: IntArray) -> FloatArray:
 
 def _lids(base: FloatArray, lid: IntArray) -> tuple[IntArray, IntArray]:
     """Upper and lower lid, each from the inner to the outer corner, which they share."""
-    loop = np.roll(lid, -int(np.abs(base[lid, 0]).argmin()))
-    outer = int(np.abs(base[loop, 0]).argmax())
-    curves = loop[: outer + 1], np.r_[loop[outer:], loop[:1]][::-1]
-    lower, upper = sorted(curves, key=lambda curve: base[curve, 1].mean())
-    return upper, lower
+    return halves(lid, np.abs(base[lid, 0]), base[lid, 1])
 
 
 def _opening(

@@ -67,12 +67,8 @@ def baseline_absorption(wavelength: ArrayLike) -> NDArray[np.float64]:
 def reflectance(melanin: ArrayLike, blood: ArrayLike) -> NDArray[np.float64]:
     """Diffuse reflectance spectrum (..., 35) in [0, 1] at `WAVELENGTHS`.
 
-    Parameters
-    ----------
-    melanin : (...) array
-        Volume fraction of the epidermis that melanosomes fill.
-    blood : (...) array
-        Volume fraction of the dermis that blood fills.
+    melanin, blood : (...) volume fractions of the epidermis that melanosomes fill, and of the
+    dermis that blood fills.
     """
     c_m = np.asarray(melanin, dtype=float)[..., None]
     c_h = np.asarray(blood, dtype=float)[..., None]
@@ -109,20 +105,12 @@ def linear_rgb(spectrum: ArrayLike) -> NDArray[np.float64]:
 def skin_colour(log_melanin: NDArray, log_blood: NDArray) -> NDArray[np.float32]:
     """Linear RGB (..., 3) of skin, from the table.
 
-    Parameters
-    ----------
-    log_melanin, log_blood : (...) arrays
-        Natural logarithms of the volume fractions of melanosomes in the epidermis and of blood in
-        the dermis. Values outside `MELANIN_RANGE` and `BLOOD_RANGE` are taken as the nearest end.
+    log_melanin, log_blood : (...) natural logarithms of what `reflectance` takes. Values outside
+    `MELANIN_RANGE` and `BLOOD_RANGE` are taken as the nearest end.
     """
-    table = _colour_table()
-    at = np.stack(
-        [
-            _position(log_melanin, MELANIN_RANGE, _TABLE_SHAPE[0]),
-            _position(log_blood, BLOOD_RANGE, _TABLE_SHAPE[1]),
-        ]
-    )
-    channels = [map_coordinates(channel, at, order=1, mode="nearest") for channel in table]
+    melanin = _position(log_melanin, MELANIN_RANGE, _TABLE_SHAPE[0])
+    at = np.stack([melanin, _position(log_blood, BLOOD_RANGE, _TABLE_SHAPE[1])])
+    channels = [map_coordinates(table, at, order=1, mode="nearest") for table in _colour_table()]
     return np.stack(channels, axis=-1)
 
 

@@ -58,13 +58,7 @@ class Strands:
 class Plane:
     """A window of the unrolled plane: where hairs are drawn, and which pixels see it.
 
-    Parameters
-    ----------
-    anatomy : Anatomy
-    s, t : (low, high)
-        The window, in mm.
-    grid : float
-        Distance of the drawing's samples, mm.
+    s, t : (low, high) of the window, mm. grid : distance of the drawing's samples, mm.
     """
 
     def __init__(

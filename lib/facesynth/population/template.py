@@ -29,7 +29,11 @@ def make() -> Template:
     vertices[:, 1:] -= vertices[:, 1:].mean(0)
     boundary = mesh.check_disk(vertices, top.faces)
     chin = min(boundary[np.abs(vertices[boundary, 0]) < 1e-9], key=lambda v: vertices[v, 1])
-    curves = _curves()
+    # a coarse vertex keeps its number in the subdivided mesh
+    curves = {"upper_lip": model.mouth.upper[0], "lower_lip": model.mouth.lower[0]}
+    for side, eye in model.eyes.items():
+        curves[f"{side}_upper_lid"] = eye.upper[0]
+        curves[f"{side}_lower_lid"] = eye.lower[0]
     regions = _regions(vertices)
     return Template(
         vertices=vertices,
@@ -42,16 +46,6 @@ def make() -> Template:
     )
 
 
-def _curves() -> dict[str, IntArray]:
-    # a coarse vertex keeps its number in the subdivided mesh
-    model = shape_model()
-    curves = {"upper_lip": model.mouth.upper[0], "lower_lip": model.mouth.lower[0]}
-    for side, eye in model.eyes.items():
-        curves[f"{side}_upper_lid"] = eye.upper[0]
-        curves[f"{side}_lower_lid"] = eye.lower[0]
-    return curves
-
-
 def _regions(vertices: FloatArray) -> dict[str, FloatArray]:
     """Memberships, from the coarse mesh by the same subdivision as positions."""
     top, model = topology(), shape_model()
@@ -61,7 +55,10 @@ def _regions(vertices: FloatArray) -> dict[str, FloatArray]:
         return np.clip(top.subdivision @ np.isin(np.arange(n), members).astype(float), 0, 1)
 
     lips = np.zeros(n)
-    lips[:b] = makehuman.mask_at("mpfb2/textures/mpfb_lips.jpg", _texture_coordinates())[:, 0]
+    _, uv, polygons, uv_polygons = makehuman.base_mesh()
+    of_vertex = np.zeros((makehuman.N_VERTICES, 2))  # MakeHuman's texture coordinates
+    of_vertex[np.array(polygons).ravel()] = uv[np.array(uv_polygons).ravel()]
+    lips[:b] = makehuman.mask_at("mpfb2/textures/mpfb_lips.jpg", of_vertex[top.base])[:, 0]
     lips[np.r_[top.upper_lip, top.lower_lip]] = 1.0
     lips = 0.5 * (lips + lips[top.mirror])
     nose = np.zeros(n)
@@ -81,14 +78,6 @@ def _regions(vertices: FloatArray) -> dict[str, FloatArray]:
         "nose": np.clip(top.subdivision @ (0.5 * (nose + nose[top.mirror])), 0, 1),
         "eyes": np.maximum(eyes, np.maximum(left, right)),
     }
-
-
-def _texture_coordinates() -> FloatArray:
-    """MakeHuman's texture coordinates (b, 2) of the coarse vertices."""
-    _, uv, polygons, uv_polygons = makehuman.base_mesh()
-    of_vertex = np.zeros((makehuman.N_VERTICES, 2))
-    of_vertex[np.array(polygons).ravel()] = uv[np.array(uv_polygons).ravel()]
-    return of_vertex[topology().base]
 
 
 def _landmarks(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 from scipy.sparse.csgraph import connected_components
 
 from facesynth.population import makehuman
@@ -60,7 +61,7 @@ def topology() -> Topology:
     new = _NewVertices(makehuman.N_VERTICES)
     left_lid = [int(mirror[v]) for v in right_lid]
     right_rings, left_rings = _fill_eye(polygons, new, right_lid, left_lid)
-    upper, lower = _split_lips(mouth, positions)
+    upper, lower = (curve.tolist() for curve in halves(mouth, *positions[mouth, :2].T))
     columns, rows = _fill_mouth(polygons, new, upper, lower, mouth, positions)
 
     # number the coarse vertices: those of the base mesh first, in its order, then the new ones
@@ -204,14 +205,13 @@ def _ring(outer: list[int], inner: list[int]) -> Polygons:
     return [[outer[i], outer[(i + 1) % n], inner[(i + 1) % n], inner[i]] for i in range(n)]
 
 
-def _split_lips(mouth: list[int], positions: FloatArray) -> tuple[list[int], list[int]]:
-    """The two lips of the mouth's loop, each from the right corner (x < 0) to the left one."""
-    x = positions[mouth, 0]
-    loop = np.roll(mouth, -int(x.argmin())).tolist()
-    corner = int(np.roll(x, -int(x.argmin())).argmax())
-    lips = [loop[: corner + 1], (loop[corner:] + loop[:1])[::-1]]
-    lower, upper = sorted(lips, key=lambda lip: positions[lip, 1].mean())
-    return upper, lower
+def halves(loop: ArrayLike, x: FloatArray, y: FloatArray) -> tuple[IntArray, IntArray]:
+    """Upper and lower curve of a loop at places (k,), from least to largest x, which they share."""
+    loop, x, y = (np.roll(of, -int(x.argmin())) for of in (loop, x, y))
+    corner = int(x.argmax())
+    parts = np.arange(corner + 1), np.r_[corner : len(loop), 0][::-1]
+    lower, upper = sorted(parts, key=lambda part: y[part].mean())
+    return loop[upper], loop[lower]
 
 
 def _fill_mouth(
