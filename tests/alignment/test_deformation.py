@@ -203,7 +203,7 @@ def test_smooth_deformations_are_mostly_symmetric_without_mirrored_vertices():
     """Kernels know the plane of symmetry, which also a template turned by 10 degrees has."""
     another, _ = another_face.template(0.028)
     assert another.mirror is None
-    turned = Rotation.from_euler("y", 10, degrees=True).apply(another.vertices)
+    turned = Rotation.from_euler("y", 10, degrees=True).apply(another.vertices.copy())
     moved = dataclasses.replace(another, vertices=turned + [3.0, 0.0, 0.0])
     for template in (another, moved):
         flip = template.vertices @ np.diag([-1, 1, 1])
