@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from facesynth.dataset import packing
 from facesynth.dataset.sources import DatasetError
@@ -101,25 +101,24 @@ class Dataset:
     @property
     def geometry(self) -> NDArray[np.float32]:
         """(n, m, 3) mm. Turned and moved on to the template; true in size. To about 0.02 mm."""
-        shape = self.template.vertices.shape
 
         def of(content: packing.Arrays) -> NDArray[np.float32]:
             return packing.unpack_geometry(content["geometry"].tobytes(), self.template)
 
-        return self._read("geometry", of, np.empty((len(self), *shape), np.float32))
+        return self._read("geometry", of, self.template.vertices.shape, np.float32)
 
     @property
     def textures(self) -> NDArray[np.uint8]:
         """(n, R, R, 3) sRGB. Invalid pixels are filled from around them, only to be looked at."""
         shape = self.resolution, self.resolution, 3
-        return self._read("textures", packing.textures, np.empty((len(self), *shape), np.uint8))
+        return self._read("textures", packing.textures, shape, np.uint8)
 
     @property
     def valid(self) -> NDArray[np.bool_]:
         """(n, R, R), True where the scan shows the face."""
         R = self.resolution
         of = functools.partial(packing.valid, resolution=R)
-        return self._read("valid", of, np.empty((len(self), R, R), bool))
+        return self._read("valid", of, (R, R), np.bool_)
 
     @property
     def neutral_geometry(self) -> NDArray[np.float32]:
@@ -173,10 +172,15 @@ class Dataset:
         return scans_file(self.folder, name)
 
     def _read(
-        self, name: str, of: Callable[[packing.Arrays], NDArray[Any]], into: NDArray[Any]
+        self,
+        name: str,
+        of: Callable[[packing.Arrays], NDArray[Any]],
+        shape: tuple[int, ...],
+        dtype: DTypeLike,
     ) -> NDArray[Any]:
         """Rows of all scans, read once; `of` takes a file's content to the rows of its scans."""
         if name not in self._arrays:
+            into = np.empty((len(self), *shape), dtype)
             rows: dict[str, list[tuple[int, int]]] = {}
             for row, (file, k) in enumerate(self._places):
                 rows.setdefault(file, []).append((row, k))
