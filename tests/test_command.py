@@ -25,6 +25,15 @@ assert not set(loaded) & set(sys.modules), set(loaded) & set(sys.modules)
     assert done.returncode == 0, done.stderr
 
 
+def test_the_models_that_can_be_trained_are_those_there_are():
+    from typing import get_args
+
+    from facesynth.command import MODELS
+    from facesynth.face_gan.models import Model
+
+    assert get_args(Model) == MODELS
+
+
 def test_importing_the_package_imports_nothing_that_takes_long():
     code = f"import sys, facesynth; assert not set({HEAVY!r}) & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

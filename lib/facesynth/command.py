@@ -3,7 +3,7 @@
 What a command needs is imported when it runs: PyTorch takes seconds, and `--help` none.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,41 +36,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _option(*names: str, of: Any = None, help: str, **more: Any) -> Callable[[Any], Any]:
-    shown = more.get("default") is not None and not more.get("is_flag")
-    return click.option(*names, type=of, help=help, show_default=shown, **more)
+_PATH = click.Path(path_type=Path)
+_jobs = click.option("--jobs", type=int, default=-1, help="Processes; -1 for one on each core.")
+_seed = click.option("--seed", type=int, default=0, help="The same seed gives the same result.")
+_dataset = click.argument("dataset", type=_PATH)
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}
 
 
-def _path(**more: Any) -> click.Path:
-    return click.Path(path_type=Path, **more)
-
-
-_jobs = _option("--jobs", of=int, default=-1, help="Processes; -1 for one on each core.")
-_seed = _option("--seed", of=int, default=0, help="The same seed gives the same result.")
-_dataset = click.argument("dataset", type=_path())
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(context_settings=_CONTEXT)
 @click.version_option(package_name="facesynth", message="%(package)s %(version)s")
 def cli() -> None:
     """Photometries and geometries of faces: from scans to generated faces and their evaluation."""
 
 
 @cli.command()
-@click.argument("scans", type=_path(), required=False)
-@_option("--out", of=_path(), required=True, help="The data set's folder.")
-@_option("--resolution", of=int, default=256, help="Of the images, in pixels.")
-@_option("--quality", of=int, default=95, help="Of the textures as WebP; 100 loses nothing.")
-@_option("--unit", of=click.Choice(list(MM)), default="mm", help="Of the scans' numbers.")
-@_option(
+@click.argument("scans", type=_PATH, required=False)
+@click.option("--out", type=_PATH, required=True, help="The data set's folder.")
+@click.option("--resolution", type=int, default=256, help="Of the images, in pixels.")
+@click.option("--quality", type=int, default=95, help="Of the textures as WebP; 100 loses nothing.")
+@click.option("--unit", type=click.Choice(list(MM)), default="mm", help="Of the scans' numbers.")
+@click.option(
     "--template",
-    of=_path(),
+    type=_PATH,
     help="What is aligned with the scans: an .obj or .ply mesh in mm with its table of landmarks, "
     "a .csv file of the same name, or an .npz file. By default, the project's own.",
 )
-@_option(
+@click.option(
     "--population",
-    of=int,
+    type=int,
     metavar="SUBJECTS",
     help="Instead of SCANS: subjects of the book's open population, scanned on the way.",
 )
@@ -90,9 +83,9 @@ def dataset(
     """Make a data set of a folder of scans.
 
     Aligns the template with every scan (.obj, .ply or .glb, at any depth) and takes its photographs
-    to the canonical image. A stopped run resumes. Whom a scan shows is told by a table scans.csv in
-    the folder, with columns scan, subject, expression and any labels, or by the names:
-    SUBJECT/EXPRESSION.obj. Exit status: 0 when at least one scan succeeded, 1 otherwise.
+    to the canonical image. A stopped run resumes. Scans are named SUBJECT/EXPRESSION.obj, or listed
+    with their subjects, expressions and labels in a table scans.csv in the folder. Exit status: 0
+    when at least one scan succeeded, 1 otherwise.
     """
     if (scans is None) == (population is None):
         raise click.UsageError("give either SCANS, a folder, or --population")
@@ -140,16 +133,16 @@ def _describe(made: Any, jobs: int) -> None:
 
 
 @cli.command()
-@_option("--subjects", of=int, required=True, help="Each is scanned in five expressions.")
-@_option("--out", of=_path(), required=True, help="Folder of the scans.")
-@_option("--resolution", of=int, default=256, help="Of the painted textures, in pixels.")
+@click.option("--subjects", type=int, required=True, help="Each is scanned in five expressions.")
+@click.option("--out", type=_PATH, required=True, help="Folder of the scans.")
+@click.option("--resolution", type=int, default=256, help="Of the painted textures, in pixels.")
 @_seed
 @_jobs
 def scan(subjects: int, out: Path, resolution: int, seed: int, jobs: int) -> None:
     """Scan the book's open population: synthetic subjects, who are no real people.
 
-    Writes .obj files with their photographs, as a 3D scanner does, and a table scans.csv that says
-    whom they show. A stopped run resumes. Two cores make some 25 scans a minute.
+    Writes .obj files with their photographs, as a 3D scanner does, and a table scans.csv of their
+    subjects, expressions and labels. A stopped run resumes. Two cores make some 25 scans a minute.
     """
     from facesynth.virtual_scanner.open_world import OpenWorld
 
@@ -159,13 +152,13 @@ def scan(subjects: int, out: Path, resolution: int, seed: int, jobs: int) -> Non
 
 @cli.command()
 @_dataset
-@_option("--model", of=click.Choice(MODELS), required=True, help="What is to be generated.")
-@_option("--out", of=_path(), required=True, help="Folder of models, for all that you train.")
-@_option("--runs", of=_path(), help="Folder of unfinished runs; by default in that of models.")
-@_option("--resolution", of=int, help="Of the images, in pixels; a power of two.")
-@_option("--channels", of=int, help="Of the widest feature maps: more is better and slower.")
-@_option("--images", of=int, help="Shown at each level, from 16 x 16 pixels up.")
-@_option("--held-out", of=int, help="Scans that are not learned from, to evaluate with.")
+@click.option("--model", type=click.Choice(MODELS), required=True, help="What is to be generated.")
+@click.option("--out", type=_PATH, required=True, help="Folder of models, for all that you train.")
+@click.option("--runs", type=_PATH, help="Folder of unfinished runs; by default in that of models.")
+@click.option("--resolution", type=int, help="Of the images, in pixels; a power of two.")
+@click.option("--channels", type=int, help="Of the widest feature maps: more is better and slower.")
+@click.option("--images", type=int, help="Shown at each level, from 16 x 16 pixels up.")
+@click.option("--held-out", type=int, help="Scans that are not learned from, to evaluate with.")
 def train(
     dataset: Path,
     model: Any,
@@ -199,12 +192,16 @@ def train(
 
 
 @cli.command()
-@_option("--count", of=int, default=8, help="Of faces.")
-@_option("--out", of=_path(), required=True, help="Folder, made if need be.")
-@_option("--model", of=_path(), help="Folder of models; by default the package's own.")
-@_option("--expression", help="Of all faces, such as smile; by default, whatever comes.")
-@_option("--resolution", of=int, help="Of the textures: the model's, a half or a quarter of it.")
-@_option("--truncation", of=float, default=1.0, help="In (0, 1]: less is closer to the mean face.")
+@click.option("--count", type=int, default=8, help="Of faces.")
+@click.option("--out", type=_PATH, required=True, help="Folder, made if need be.")
+@click.option("--model", type=_PATH, help="Folder of models; by default the package's own.")
+@click.option("--expression", help="Of all faces, such as smile; by default, whatever comes.")
+@click.option(
+    "--resolution", type=int, help="Of the textures: the model's, a half or a quarter of it."
+)
+@click.option(
+    "--truncation", type=float, default=1.0, help="In (0, 1]: less is closer to the mean face."
+)
 @_seed
 def synthesize(out: Path, count: int, seed: int, **settings: Any) -> None:
     """Make new faces, to be opened in Blender or a browser.
@@ -220,11 +217,11 @@ def synthesize(out: Path, count: int, seed: int, **settings: Any) -> None:
 
 @cli.command()
 @_dataset
-@click.argument("model", type=_path())
-@_option("--out", of=_path(), required=True, help="Folder of the report, made if need be.")
-@_option(
+@click.argument("model", type=_PATH)
+@click.option("--out", type=_PATH, required=True, help="Folder of the report, made if need be.")
+@click.option(
     "--count",
-    of=click.IntRange(1),
+    type=click.IntRange(1),
     default=500,
     help="Of generated faces that are compared with scans.",
 )
@@ -252,13 +249,15 @@ def experiments() -> None:
 
 
 @experiments.command("corrupted-data")
-@_option("--preset", of=click.Choice(list(presets.PRESETS)), default="standard", help="The size.")
-@_option("--seeds", of=int, default=3, help="GANs of each kind.")
-@_option("--runs", of=_path(), default=Path("build/experiments"), help="Folder of the runs.")
-@_option(
-    "--results", of=_path(), default=Path("data/results/corrupted_data.json"), help="The result."
+@click.option(
+    "--preset", type=click.Choice(list(presets.PRESETS)), default="standard", help="The size."
 )
-@_option(
+@click.option("--seeds", type=int, default=3, help="GANs of each kind.")
+@click.option("--runs", type=_PATH, default=Path("build/experiments"), help="Folder of the runs.")
+@click.option(
+    "--results", type=_PATH, default=Path("data/results/corrupted_data.json"), help="The result."
+)
+@click.option(
     "--large/--no-large",
     default=None,
     help="Train the one large GAN, too; by default where PyTorch finds a GPU.",
@@ -282,8 +281,8 @@ def corrupted_data(
 
 @experiments.command("damaged-scans")
 @_dataset
-@_option("--runs", of=_path(), default=Path("build/face_gans"), help="Folder of the runs.")
-@_option("--out", of=_path(), default=Path("data/weights"), help="Folder of the result.")
+@click.option("--runs", type=_PATH, default=Path("build/face_gans"), help="Folder of the runs.")
+@click.option("--out", type=_PATH, default=Path("data/weights"), help="Folder of the result.")
 @_jobs
 def damaged_scans(dataset: Path, runs: Path, out: Path, jobs: int) -> None:
     """Learn textures from all scans and from clean ones alone, with masks and without."""

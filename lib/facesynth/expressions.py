@@ -19,8 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from facesynth.dataset import dataset, packing
+from facesynth.dataset import dataset
 from facesynth.dataset.dataset import Dataset
+from facesynth.files import arrays
 from facesynth.files.atomic import write_whole
 from facesynth.morphable_model import Floats, MorphableModel
 from facesynth.surface.mesh import MeshArrayError
@@ -163,19 +164,15 @@ def mean_differences(faces: Dataset) -> dict[str, NDArray[np.float32]]:
 
 def save(path: Path, differences: Mapping[str, Floats]) -> None:
     """Write what `mean_differences` found, to 0.03 mm. Raises `WriteError`."""
-    arrays = {name: of.astype(np.float16) for name, of in differences.items()}
-    write_whole(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+    halved = {name: of.astype(np.float16) for name, of in differences.items()}
+    write_whole(path, lambda file: np.savez_compressed(file, **halved))  # type: ignore[arg-type]
 
 
 def load(path: Path) -> dict[str, NDArray[np.float32]]:
     """Read what `save` wrote. Raises `ExpressionsError` for a missing or damaged file."""
-    try:
-        return {name: of.astype(np.float32) for name, of in packing.read(path).items()}
-    except Exception as error:  # whatever a damaged file makes the reader stumble over
-        raise ExpressionsError(
-            f"{path} is missing or damaged ({error!r}); `make faces` writes it, and training a "
-            "model of neutral faces, too"
-        ) from error
+    advice = "`make faces` writes it, and training a model of neutral faces, too"
+    with arrays.readable(path, ExpressionsError, advice):
+        return {name: of.astype(np.float32) for name, of in arrays.read(path).items()}
 
 
 @functools.cache

@@ -156,15 +156,16 @@ def test_textures_get_the_geometry_that_least_squares_finds(faces, weights):
 
 
 def test_what_was_held_out_is_known_for_the_model_s_own_scans_only(faces, weights):
-    training, test = face_gan_release.held_out(weights, "faces", faces)
+    made = released_models.load(weights, "faces")
+    training, test = face_gan_release.held_out(weights, made, faces)
     assert (len(training), len(test)) == (N - N_TEST, N_TEST)
     assert not set(training.subjects) & set(test.subjects)
     with pytest.raises(released_models.WeightsError, match="has learned from other scans than"):
-        face_gan_release.held_out(weights, "faces", faces.take(np.arange(N) > 0))
+        face_gan_release.held_out(weights, made, faces.take(np.arange(N) > 0))
     points = standard().vertices + [0, 0, 1e-3]
     other = dataclasses.replace(faces, template=dataclasses.replace(standard(), vertices=points))
     with pytest.raises(released_models.WeightsError, match="aligned with another template"):
-        face_gan_release.held_out(weights, "faces", other)
+        face_gan_release.held_out(weights, made, other)
     with pytest.raises(released_models.WeightsError, match="holds models of another template"):
         face_gan_release.train("faces", other, weights, runs=weights / "other", progress=False)
 

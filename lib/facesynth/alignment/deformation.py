@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from facesynth.files import arrays
 from facesynth.files.atomic import write_whole
 from facesynth.surface.mesh import FloatArray, IntArray
 from facesynth.template import MIRROR, Template, standard
@@ -92,8 +93,8 @@ def save(path: Path, found: Deformations) -> None:
 
 def load(path: Path) -> Deformations:
     """Read what `save` wrote."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return Deformations(arrays["mean"], arrays["steps"] * arrays["scale"])
+    found = arrays.read(path)
+    return Deformations(found["mean"], found["steps"] * found["scale"])
 
 
 def _symmetric_modes(template: Template) -> tuple[FloatArray, FloatArray]:

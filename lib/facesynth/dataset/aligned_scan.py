@@ -21,6 +21,7 @@ from facesynth.dataset import packing
 from facesynth.dataset.canonical import canonical_texture
 from facesynth.dataset.packing import Arrays
 from facesynth.dataset.sources import Part
+from facesynth.files import arrays
 from facesynth.files.atomic import write_whole
 from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.rendering.colour import to_uint8
@@ -55,7 +56,7 @@ class Task:
 def is_done(task: Task) -> bool:
     """Whether the file is there, whole, and made of the scans as they are now."""
     try:
-        return bool(packing.read(task.result)["source"] == task.part.digest())
+        return bool(arrays.read(task.result)["source"] == task.part.digest())
     except Exception:  # a damaged file makes the reader stumble over whatever it finds
         return False
 

@@ -27,12 +27,13 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from facesynth.dataset import packing
 from facesynth.dataset.sources import DatasetError
-from facesynth.files import tables
+from facesynth.files import arrays, tables
 from facesynth.template import Template, standard
 
 SETTINGS, TEMPLATE, REJECTED = "settings.json", "template.npz", "rejected.txt"
 SCANS, FAILED = "scans.csv", "failed.csv"
 COLUMNS = ("name", "file", "subject", "expression")  # of `SCANS`; labels follow
+AGAIN = "build the data set again: only missing and damaged files are made"
 NEUTRAL = "neutral"  # the expression of a face at rest
 Place = tuple[str, int]  # a scan's file, and the scan's number in it
 
@@ -186,15 +187,10 @@ class Dataset:
                 rows.setdefault(file, []).append((row, k))
             for file, pairs in rows.items():
                 path = self._file(file)
-                try:
-                    found = of(packing.read(path))
+                with arrays.readable(path, DatasetError, AGAIN):
+                    found = of(arrays.read(path))
                     for row, k in pairs:
                         into[row] = found[k]
-                except Exception as error:  # whatever a damaged file makes the readers stumble over
-                    raise DatasetError(
-                        f"{path} is missing or damaged ({error!r}); build the data set again: only "
-                        "missing and damaged files are made"
-                    ) from error
             self._arrays[name] = into
         return self._arrays[name]
 

@@ -12,7 +12,6 @@ import functools
 import io
 import lzma
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,13 +41,6 @@ def pack(scans: Sequence[Arrays], template: Template, quality: int) -> Arrays:
         "ends": np.cumsum([len(image) for image in images]),
         "valid": np.packbits([scan["valid"] for scan in scans]),
     }
-
-
-def read(path: Path) -> Arrays:
-    """The arrays of an npz file."""
-    # opened here: numpy leaves a damaged file open
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
 
 
 def textures(content: Arrays) -> NDArray[np.uint8]:

@@ -21,9 +21,10 @@ from sklearn.base import BaseEstimator
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from facesynth.dataset import aligned_scan, dataset, packing
+from facesynth.dataset import aligned_scan, dataset
 from facesynth.dataset.dataset import Dataset
 from facesynth.evaluation import identity
+from facesynth.files import arrays
 from facesynth.files.atomic import write_whole
 
 FILE = "identities.npz"  # beside the scans that it is of
@@ -80,22 +81,18 @@ def measure(faces: Dataset, *, n_jobs: int = -1, progress: bool = True) -> Ident
 
 def save(path: Path, found: Identities) -> None:
     """Write descriptors, in half precision. Raises `WriteError`."""
-    arrays = {field.name: getattr(found, field.name) for field in fields(found)}
-    arrays["descriptors"] = arrays["descriptors"].astype(np.float16)
-    write_whole(path, lambda file: np.savez_compressed(file, **arrays))
+    content = {field.name: getattr(found, field.name) for field in fields(found)}
+    content["descriptors"] = content["descriptors"].astype(np.float16)
+    write_whole(path, lambda file: np.savez_compressed(file, **content))
 
 
 def load(path: Path) -> Identities:
     """Read what `save` wrote. Raises `IdentitiesError` for a missing or damaged file."""
-    try:
-        content = packing.read(path)
-        arrays = {field.name: content[field.name] for field in fields(Identities)}
-    except Exception as error:  # readers of damaged files raise many kinds
-        raise IdentitiesError(
-            f"{path} is missing or damaged ({error!r}); `make faces` writes it again"
-        ) from error
-    arrays["descriptors"] = arrays["descriptors"].astype(np.float32)
-    return Identities(**arrays)
+    with arrays.readable(path, IdentitiesError, "`make faces` writes it again"):
+        content = arrays.read(path)
+        found = {field.name: content[field.name] for field in fields(Identities)}
+    found["descriptors"] = found["descriptors"].astype(np.float32)
+    return Identities(**found)
 
 
 @functools.cache

@@ -35,7 +35,6 @@ from facesynth.morphable_model import MorphableModel
 from facesynth.rendering import Camera, plate, render
 from facesynth.template import Template
 
-SELDOM = 0.05  # of the scans: pixels that fewer show are compared as they were filled, eyes say
 REPEATS = 4  # of the distances of images
 FEW = 50  # faces in a set, below which the report warns of its distances
 FEW_SUBJECTS = 10  # held out, below which it warns of the control
@@ -234,7 +233,7 @@ def _images(made: Report, faces: dict[str, Faces], to_images: ToImages) -> None:
     real, count, seed = faces["train"], len(faces["proposed"].geometry), made.settings["seed"]
     assert real.valid is not None
     n = min(len(real.geometry) // 2, 4 * count // 5)  # repeats draw other generated faces
-    seldom = real.valid.mean(axis=0) < SELDOM
+    seldom = real.valid.mean(axis=0) < scores.SELDOM
     drawn = real.valid[np.random.default_rng(seed).choice(len(real.valid), count)]
 
     def textures(of: Faces) -> Textures:

@@ -22,6 +22,7 @@ from facesynth.morphable_model import ComponentsError, Floats, MorphableModel
 Scores = dict[str, dict[int, float]]
 Images = NDArray[np.uint8] | NDArray[np.floating]
 
+SELDOM = 0.05  # of the scans: pixels that fewer show are taken as they were filled, eyes say
 DRAWS = 10  # of faces and directions, for a distance of identities
 RESAMPLES = 1000  # of a median's bootstrap
 

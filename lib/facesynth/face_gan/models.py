@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from facesynth import gan
 from facesynth.dataset.dataset import Dataset
-from facesynth.evaluation.scores import shrunk, shrunk_masks
+from facesynth.evaluation.scores import SELDOM, shrunk, shrunk_masks
 from facesynth.face_gan.geometry_images import EACH, NEGATED, GeometryImages
 
 Model = Literal["textures", "geometries", "faces", "neutral"]
 N_TEXTURE = 3  # channels of a texture; geometry comes after it
 CHANNELS: dict[Model, int] = {"textures": 3, "geometries": 3, "faces": 6, "neutral": 6}
-SELDOM = 0.05  # share of the scans
 LARGEST_SMALL = 64  # side of images up to which processors are meant to train
 CLEAN = 3679 / 4963  # of the paper's training scans: the others were damaged
 FIRST = 16  # side of the first level: at the levels below, masks leave nothing of a face

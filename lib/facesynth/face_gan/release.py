@@ -158,13 +158,15 @@ def release(
     return card
 
 
-def held_out(folder: Path, model: Model, faces: Dataset) -> tuple[Dataset, Dataset]:
-    """The scans that a model has learned from, and those that it has not.
+def held_out(
+    folder: Path, made: released_models.ReleasedModel, faces: Dataset
+) -> tuple[Dataset, Dataset]:
+    """The scans that a folder's model has learned from, and those that it has not.
 
     Raises `WeightsError` for a model of another template or other scans than these.
     """
-    said = json.loads((folder / f"{model}.json").read_text(encoding="utf-8"))["data"]
-    if released_models.load(folder, model).template.digest != faces.template.digest:
+    said = json.loads((folder / f"{made.model}.json").read_text(encoding="utf-8"))["data"]
+    if made.template.digest != faces.template.digest:
         raise released_models.WeightsError(
             f"the model in {folder} has learned from scans aligned with another template than those"
             f" in {faces.folder}; name the data set that it was trained on, or train one on this"
@@ -195,7 +197,7 @@ def evaluate(
     `EvaluationError`.
     """
     made = released_models.load_first(folder, ("faces", "textures"))
-    training, test = held_out(folder, made.model, faces)
+    training, test = held_out(folder, made, faces)
     geometry, textures = made.faces(gan.sample(made.generator, n, seed))
     to = GeometryImages.fit(mapping(made.config.resolution, faces.template), training.geometry)
     return report.measure(

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 import trimesh
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm.auto import tqdm
 
 from facesynth import expressions, gan
-from facesynth.dataset import dataset
 from facesynth.evaluation import identity
 from facesynth.evaluation.annotation import GROUPS, Label, annotator
 from facesynth.evaluation.scores import shrunk
@@ -265,8 +265,9 @@ class _Plan:
         """What each expression adds, where one is asked for."""
         if self.expression is None:
             return {}
-        folder = dataset.folder() if self.folder is None else Path(self.folder)
-        return expressions.load(folder / expressions.FILE)
+        if self.folder is None:
+            return expressions.released()
+        return expressions.load(Path(self.folder) / expressions.FILE)
 
     @functools.cached_property
     def model(self) -> ReleasedModel:
@@ -282,13 +283,18 @@ class _Plan:
         return {"weights": self.model.digest} | {name: getattr(self, name) for name in names}
 
     @functools.cached_property
+    def latents(self) -> torch.Tensor:
+        """One for each face."""
+        return gan.latents(self.model.generator, self.n, self.seed)
+
+    @property
     def batches(self) -> list[range]:
         """The numbers of the faces that are made at a time."""
         return [range(k, min(k + BATCH, self.n)) for k in range(0, self.n, BATCH)]
 
     def make(self, some: range) -> list[Face]:
         """The faces of a batch."""
-        z = gan.latents(self.model.generator, self.n, self.seed)[some.start : some.stop]
+        z = self.latents[some.start : some.stop]
         images = gan.generate(self.model.generator, z, self.truncation)
         geometries, textures = self.model.faces(images)
         shown = shrunk(textures, self.resolution or self.model.config.resolution)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import platformdirs
 from tqdm import tqdm
 
-from facesynth.dataset import packing
+from facesynth.files import arrays
 from facesynth.files.atomic import WriteError, write_whole
 from facesynth.population.appearance import sample_appearance
 from facesynth.population.expression import sample_expressions
@@ -233,11 +233,11 @@ def _save(path: Path, arrays: Arrays) -> None:
 def _load(chunk: _Chunk) -> Arrays:
     """Read a chunk; one that is damaged is drawn again."""
     try:
-        return packing.read(chunk.path)
+        return arrays.read(chunk.path)
     except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile):
         chunk.path.unlink(missing_ok=True)
         _make(chunk)
-        return packing.read(chunk.path)
+        return arrays.read(chunk.path)
 
 
 def _join(chunks: list[Arrays]) -> Population:

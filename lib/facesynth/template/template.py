@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
+from facesynth.files import arrays
 from facesynth.files.atomic import write_whole
 from facesynth.files.units import MM
 from facesynth.surface.mesh import FloatArray, IntArray, interpolation
@@ -159,9 +160,9 @@ class Template:
 
     @classmethod
     def _saved(cls, file: Path) -> "Template":
-        try:
-            with file.open("rb") as content, np.load(content, allow_pickle=False) as arrays:
-                found = dict(arrays)
+        advice = "write it again with Template.save, or load the mesh"
+        with arrays.readable(file, TemplateFileError, advice, "missing, damaged or no template"):
+            found = arrays.read(file)
             detected = None
             if "detected_triangles" in found:
                 detected = found["detected_triangles"], found["detected_weights"]
@@ -173,11 +174,6 @@ class Template:
                 curves=_group(found, "curves"),
                 filled=_group(found, "filled"),
             )
-        except Exception as error:  # whatever a damaged file makes the reader stumble over
-            raise TemplateFileError(
-                f"{file} is missing, damaged or no template ({error!r}); write it again with "
-                "Template.save, or load the mesh"
-            ) from error
 
 
 @functools.cache
