@@ -168,6 +168,7 @@ def test_what_was_held_out_is_known_for_the_model_s_own_scans_only(faces, weight
         face_gan_release.held_out(weights, made, other)
     with pytest.raises(released_models.WeightsError, match="holds models of another template"):
         face_gan_release.train("faces", other, weights, runs=weights / "other", progress=False)
+    assert not (weights / "other").exists()  # nothing was trained
 
 
 @pytest.mark.parametrize(("n", "held_out"), [(4, None), (8, 8), (8, 0), (8, 6)])

@@ -108,6 +108,7 @@ def train(
             f"{len(training)} scans are left to train on when {len(test)} are held out; {FEWEST} "
             "are the least: get more scans, or hold out fewer"
         )
+    released_models.check_template(folder, faces.template)  # before hours of training
     geometry = face_gan.geometry_of(model, training)
     to = GeometryImages.fit(mapping(length.resolution, faces.template), geometry)
     data = face_gan.training_images(model, training, to)
@@ -198,16 +199,10 @@ def evaluate(
     """
     made = released_models.load_first(folder, ("faces", "textures"))
     training, test = held_out(folder, made, faces)
-    geometry, textures = made.faces(gan.sample(made.generator, n, seed))
+    generated = report.Faces(*made.faces(gan.sample(made.generator, n, seed)))
     to = GeometryImages.fit(mapping(made.config.resolution, faces.template), training.geometry)
     return report.measure(
-        training,
-        test,
-        report.Faces(geometry, textures),
-        to.to_images,
-        seed=seed,
-        n_jobs=n_jobs,
-        progress=progress,
+        training, test, generated, to.to_images, seed=seed, n_jobs=n_jobs, progress=progress
     )
 
 

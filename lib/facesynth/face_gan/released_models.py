@@ -108,13 +108,9 @@ def save(
     `gan.UnfinishedRunError`, `gan.DamagedFileError` and `WriteError`.
     """
     check_model(model)
-    template = to.mapping.template
+    check_template(folder, to.mapping.template)
     if not (folder / TEMPLATE).exists():
-        template.save(folder / TEMPLATE)
-    elif Template.load(folder / TEMPLATE).digest != template.digest:
-        raise WeightsError(
-            f"{folder} holds models of another template than these scans'; choose another folder"
-        )
+        to.mapping.template.save(folder / TEMPLATE)
     tensors = {
         GENERATOR + name: tensor.half() for name, tensor in run.generator().state_dict().items()
     }
@@ -127,6 +123,15 @@ def save(
     written = [f"{model}{SUFFIX}", TEMPLATE, *([] if fit is None else [f"{model}{FIT}"])]
     sums = _sums(folder) | {name: _digest(folder / name) for name in written}
     write_text(folder / SUMS, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
+
+
+def check_template(folder: Path, template: Template) -> None:
+    """Raise `WeightsError` for a folder with models of another template."""
+    path = folder / TEMPLATE
+    if path.exists() and Template.load(path).digest != template.digest:
+        raise WeightsError(
+            f"{folder} holds models of another template than these scans'; choose another folder"
+        )
 
 
 def load(folder: Path, model: Model) -> ReleasedModel:
