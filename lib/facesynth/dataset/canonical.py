@@ -22,23 +22,22 @@ from facesynth.surface.mesh import FloatArray, MeshArrayError, check_arrays, ver
 Mask = NDArray[np.bool_]
 
 NEAR = 1.5  # mm from the template beyond which a scan's surface is another surface
-NEAR_EYE = 0.45  # mm, on the eyeballs: they shine, and scanners get them wrong
+FOLD = 0.8  # mm from the scan within which a fold of the template is shown by it
 FACING = 0.45  # cosine between the template's normal and the scan's
-FACING_EYE = 0.8  # the same on the eyeballs
 SQUARE = 0.22  # shortest over longest extent of a mm² in the photograph: the view's cosine
 STEP = 0.05  # mm off the template at which rays start, so as to meet a surface that lies on it
 COVERED = 0.1  # share of a pixel that stray hair may cover
 APART = 6.0  # mm from brows, eyes, nostrils and lips, which are dark and narrow themselves
-MARGIN = 2.0  # mm beside a hole, where colours run out and the alignment is not sure of its edge
-SPECK = 0.0005  # of the image's area: smaller patches of valid pixels are dropped
+MARGIN = 1.0  # mm beside a hole, where colours run out and the alignment is not sure of its edge
+SPECK = 0.0005  # of the image's area: smaller patches are dropped, and smaller gaps closed
 
 
 @dataclass(frozen=True)
 class Canonical:
     """The texture of a scan.
 
-    image  (R, R, 3) linear RGB in [0, 1]. Invalid pixels are filled from their surroundings, but
-           for eyes, to be looked at and not to be learned from
+    image  (R, R, 3) linear RGB in [0, 1]. Invalid pixels are filled from their surroundings, to
+           be looked at and not to be learned from
     raw    (R, R, 3) the same as it was taken, with whatever the scan has at invalid pixels, and
            black where it has nothing
     valid  (R, R), True where the scan shows the face
@@ -58,9 +57,7 @@ def canonical_texture(
     vertices  (m, 3) mm, the template deformed onto the scan, in the scan's frame
     mapping   of the template, at the image's resolution
 
-    A scan's bumps on the eyeballs are told by their distance from the deformed template: one that
-    was made to follow them hides them from the mask. Raises `MeshArrayError` when the vertices do
-    not fit the mapping.
+    Raises `MeshArrayError` when the vertices do not fit the mapping.
     """
     deformed, faces = check_arrays(vertices, mapping.faces)
     if len(deformed) != len(mapping.uv):
@@ -72,13 +69,14 @@ def canonical_texture(
     points = mapping.to_image(deformed)  # (R, R, 3)
     normals = mapping.to_image(vertex_normals(deformed, faces))
     places, distance = _see(surface, points.reshape(-1, 3), normals.reshape(-1, 3))
-    eye, busy = _regions(mapping)
-
+    folded = _in_folds(surface, points.reshape(-1, 3), places, distance)
+    busy = _busy(mapping)
     facing = np.einsum("kc,kc->k", surface.normals_at(places), normals.reshape(-1, 3))
-    near = distance < np.where(eye.ravel(), NEAR_EYE, NEAR)
-    agrees = facing > np.where(eye.ravel(), FACING_EYE, FACING)
+    facing[folded] = 1
     square = surface.squareness[places.triangle] > SQUARE
-    seen = (places.found & near & agrees & square).reshape(size, size)
+    there = (places.found & (distance < NEAR)).reshape(size, size)
+    seen = there & ((facing > FACING) & square).reshape(size, size)
+    seen |= there & ~_large(~seen)  # a few noisy triangles are no hole
 
     pixel = _pixel_size(points)  # mm
     image = surface.colours(places, pixel.ravel()).reshape(size, size, 3)
@@ -86,8 +84,7 @@ def canonical_texture(
     image = level_seams(image, np.where(seen, chart, -1))
     hair = _hairs(surface, places, pixel.ravel()).reshape(size, size)
     valid = _tidy(seen & mapping.mask, pixel) & ~(hair & ~busy)
-    looking = eye & places.found.reshape(size, size)  # of a bumpy eye the photograph is right
-    return Canonical(fill(image, valid | looking), image, valid)
+    return Canonical(fill(image, valid), image, valid)
 
 
 def fill(image: NDArray[np.floating], valid: Mask) -> Colours:
@@ -122,14 +119,32 @@ def _see(
     return best, least
 
 
+def _in_folds(
+    surface: ScannedSurface, points: FloatArray, places: Places, distance: FloatArray
+) -> Mask:
+    """Which points (k, 3) lie in a fold that the scan shows from outside: between closed lips.
+
+    Their normals meet nothing near; the nearest places on the scan take the places' stead.
+    """
+    folded = np.flatnonzero(~places.found | (distance > NEAR))
+    nearest = surface.nearest(points[folded])
+    away = np.linalg.norm(surface.points(nearest) - points[folded], axis=1)
+    close = away < FOLD
+    folded = folded[close]
+    places.triangle[folded] = nearest.triangle[close]
+    places.weights[folded] = nearest.weights[close]
+    distance[folded] = away[close]
+    return np.isin(np.arange(len(points)), folded)
+
+
 def _pixel_size(points: FloatArray) -> FloatArray:
     """Side (R, R) in mm of the square of surface that each pixel shows, points (R, R, 3)."""
     down, right = np.gradient(points, axis=(0, 1))
     return np.sqrt(np.linalg.norm(np.cross(down, right), axis=-1))
 
 
-def _regions(mapping: UniversalMapping) -> tuple[Mask, Mask]:
-    """The eyeballs (R, R), and what is dark without being hair over the skin (R, R)."""
+def _busy(mapping: UniversalMapping) -> Mask:
+    """What is dark (R, R) without being hair over the skin."""
     model = mapping.template
     none = np.zeros(len(model.vertices))
     eye = np.maximum(*(model.regions.get(name, none) for name in ("left_eye", "right_eye")))
@@ -137,8 +152,7 @@ def _regions(mapping: UniversalMapping) -> tuple[Mask, Mask]:
     points = model.vertices[model.landmarks[dark]]
     apart = np.linalg.norm(model.vertices[:, None] - points, axis=2)  # (m, k)
     busy = (apart.min(axis=1, initial=np.inf) < APART) | (eye > 0)
-    images = mapping.to_image(np.column_stack([eye, busy]).astype(np.float64))
-    return images[..., 0] > 0.5, images[..., 1] > 0.5
+    return np.asarray(mapping.to_image(busy[:, None].astype(np.float64))[..., 0] > 0.5)
 
 
 def _hairs(surface: ScannedSurface, places: Places, pixel: FloatArray) -> Mask:
@@ -154,10 +168,13 @@ def _tidy(valid: Mask, pixel: FloatArray) -> Mask:
     padded = np.pad(valid, 1, constant_values=True)  # the image's own border is not a hole
     within = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]  # pixels to the nearest hole
     inner = within > np.maximum(MARGIN / np.maximum(pixel, 1e-9), 1)
-    label, count = ndimage.label(inner)
-    if count == 0:
-        return np.asarray(inner)
-    large = np.bincount(label.ravel()) >= SPECK * valid.size
+    return _large(inner)
+
+
+def _large(mask: Mask) -> Mask:
+    """A mask (R, R) without its specks."""
+    label, _ = ndimage.label(mask)
+    large = np.bincount(label.ravel()) >= SPECK * mask.size
     large[0] = False
     return np.asarray(large[label])
 

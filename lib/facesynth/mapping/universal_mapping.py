@@ -11,8 +11,10 @@ while the boundary runs along the square's sides by arc length from the chin (Eq
 would collapse triangles, the sides are bowed outwards a little: see `parameterize`.
 """
 
+import functools
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -38,20 +40,25 @@ from facesynth.surface.mesh import (
     edges,
     factorize,
     graph_laplacian,
+    vertex_areas,
 )
 from facesynth.template import Template
 
-# How much each region is magnified, compared to the rest of the face, and over how many mm around
-# it that fades: "we designed the weights such that eyes, nose and mouth would receive a larger area
-# in the parametrization plane". The factors of regions that overlap multiply.
-REGION_WEIGHTS: Mapping[str, tuple[float, float]] = {
-    "eyes": (2.0, 25.0),  # lids and eyeballs
-    "left_eye": (2.5, 10.0),  # the eyeballs once more: small, they would shrink
-    "right_eye": (2.5, 10.0),
-    "nose": (1.8, 25.0),
-    "lips": (4.5, 20.0),
-    "mouth": (0.6, 0.0),  # the patch between the lips is closed in a neutral face: a line
+# How many texels a mm² of each region gets, compared to the rest of the face, and over how many mm
+# around it that fades: "we designed the weights such that eyes, nose and mouth would receive a
+# larger area in the parametrization plane". The factors of regions that overlap multiply.
+REGION_DENSITY: Mapping[str, tuple[float, float]] = {
+    "eyes": (4.2, 7.0),  # lids and eyeballs
+    "nose": (2.2, 7.0),
+    "lips": (2.2, 7.0),
 }
+# The same of the sides: there is more surface from ear to ear than from hairline to chin, and a
+# square would stretch all features upwards. Falls off between these angles from the front.
+SIDE_DENSITY, SIDES = 0.4, (35.0, 80.0)  # degrees around the head's axis
+
+# How close the found density comes to the wanted one: rms of the logarithm over the surface.
+_CLOSE, _TOO_FAR = 0.02, 0.35
+_ROUNDS = 30  # at most; a face takes seven
 
 # Smoothness of the correction in `to_vertices`, in pixels a vertex: it trades the error of a round
 # trip (a tenth of this halves it) against the noise of a generated image that reaches the vertices.
@@ -69,6 +76,10 @@ _ON_SIDE = 1e-9
 
 class WeightError(ValueError):
     """Vertex weights that are not finite and positive, one for each vertex."""
+
+
+class DensityError(WeightError):
+    """No weights give the wanted density."""
 
 
 class StartVertexError(MeshError):
@@ -114,25 +125,82 @@ def parameterize(
 
     Raises subclasses of `MeshError`, and `WeightError`.
     """
-    points, triangles = check_arrays(vertices, faces)
-    loop = check_disk(points, triangles)
-    weights = _check_weights(vertex_weights, len(points))
-    loop = _start_at(loop, loop[points[loop, 1].argmin()] if start is None else start)
-    boundary_uv = boundary_positions(points, loop)
-    edge = edges(triangles)
-    dividing = dividing_edges(edge, loop, boundary_uv)
-    if len(dividing):
-        warnings.warn(_bowed_message(dividing), BoundaryWarning, stacklevel=2)
-        boundary_uv = bowed(boundary_uv)
-
-    # Two systems: the second one's weights come from the first one's solution. In each, u and v
-    # are two right-hand sides of one factorisation.
-    uniform = solve(edge, np.ones(len(edge)), loop, boundary_uv)
-    uv = solve(
-        edge, edge_weights(edge, _lengths(points, edge), weights, uniform), loop, boundary_uv
-    )
-    _check_orientation(uv, triangles)
+    springs = _Springs.of(vertices, faces, start)
+    uv = springs.solve(_check_weights(vertex_weights, len(springs.points)))
+    _check_orientation(uv, springs.faces)
     return uv
+
+
+def density_weights(
+    vertices: ArrayLike, faces: ArrayLike, density: ArrayLike, start: int | None = None
+) -> FloatArray:
+    """Weights (m,) for `parameterize` with which the plane's area per mm² comes out as wanted.
+
+    density : (m,) positive, at the vertices; only ratios matter. Weights alone push areas about
+    weakly: a region grows by compressing the rest, which resists. So they are solved for, each
+    multiplied by the ratio of wanted to found area until the two agree. What `parameterize` makes
+    of them still follows Eq. 4 to 6.
+
+    Raises what `parameterize` does, and `DensityError` where the density cannot be met.
+    """
+    springs = _Springs.of(vertices, faces, start)
+    surface = vertex_areas(springs.points, springs.faces)
+    wanted = _check_weights(density, len(surface))
+    wanted = wanted / np.average(wanted, weights=surface)
+    weights, best, least = np.ones(len(surface)), np.ones(len(surface)), np.inf
+    for _ in range(_ROUNDS):
+        uv = springs.solve(weights)
+        image = vertex_areas(np.column_stack([uv, np.zeros(len(uv))]), springs.faces)
+        found = image / surface / image.sum() * surface.sum()
+        lacking = np.log(wanted / np.maximum(found, 1e-12))
+        error = float(np.sqrt(np.average(lacking**2, weights=surface)))
+        if error < least:
+            best, least = weights, error
+        if error < _CLOSE:
+            break
+        weights = weights * np.exp(lacking)
+        weights /= np.exp(np.log(weights).mean())
+    if least > _TOO_FAR:
+        worst = int(np.abs(lacking).argmax())
+        raise DensityError(
+            f"the wanted density cannot be met: areas are off by a factor of {np.exp(least):.2g} "
+            f"on average, most at vertex {worst} ({wanted[worst]:.2g} wanted, {found[worst]:.2g} "
+            f"found, of the mean). It spans {wanted.min():.2g} to {wanted.max():.2g}; make it "
+            "more even or smoother, or the mesh finer there"
+        )
+    return best
+
+
+@dataclass(frozen=True)
+class _Springs:
+    """The network of a surface: what all choices of weights have in common."""
+
+    points: FloatArray  # (m, 3)
+    faces: IntArray  # (f, 3)
+    edge: IntArray  # (e, 2)
+    lengths: FloatArray  # (e,) mm
+    loop: IntArray  # (b,)
+    boundary_uv: FloatArray  # (b, 2)
+    uniform: FloatArray  # (m, 2), the solution for equal springs
+
+    @classmethod
+    def of(cls, vertices: ArrayLike, faces: ArrayLike, start: int | None) -> "_Springs":
+        points, triangles = check_arrays(vertices, faces)
+        loop = check_disk(points, triangles)
+        loop = _start_at(loop, loop[points[loop, 1].argmin()] if start is None else start)
+        boundary_uv = boundary_positions(points, loop)
+        edge = edges(triangles)
+        dividing = dividing_edges(edge, loop, boundary_uv)
+        if len(dividing):
+            warnings.warn(_bowed_message(dividing), BoundaryWarning, stacklevel=3)
+            boundary_uv = bowed(boundary_uv)
+        uniform = solve(edge, np.ones(len(edge)), loop, boundary_uv)
+        return cls(points, triangles, edge, _lengths(points, edge), loop, boundary_uv, uniform)
+
+    def solve(self, vertex_weights: FloatArray) -> FloatArray:
+        """Return uv (m, 2) for weights (m,): u and v are two sides of one factorisation."""
+        weights = edge_weights(self.edge, self.lengths, vertex_weights, self.uniform)
+        return solve(self.edge, weights, self.loop, self.boundary_uv)
 
 
 def boundary_positions(vertices: FloatArray, loop: IntArray) -> FloatArray:
@@ -229,9 +297,9 @@ class UniversalMapping(ImageMapping):
     If the template has a `mirror`, `uv` is exactly mirror symmetric, so that the image of a
     mirrored face is the mirrored image; a template whose `mirror` is None may have any shape.
 
-    vertex_weights : (m,) positive, see `parameterize`; by default `region_weights(template)`. With
-    a `mirror` they must be symmetric. Raises subclasses of `MeshError`, and `WeightError`; warns
-    as `parameterize` does.
+    vertex_weights : (m,) positive, see `parameterize`; by default those that give
+    `region_density(template)`. With a `mirror` they must be symmetric. Raises subclasses of
+    `MeshError`, and `WeightError`; warns as `parameterize` does.
     """
 
     def __init__(
@@ -241,7 +309,7 @@ class UniversalMapping(ImageMapping):
         vertices, faces = check_arrays(template.vertices, template.faces)
         boundary = check_boundary(template.boundary, check_disk(vertices, faces))
         if vertex_weights is None:
-            vertex_weights = region_weights(template)
+            vertex_weights = _template_weights(template)
         self.vertex_weights = _check_weights(vertex_weights, len(vertices))
         mirror = _check_symmetry(template, self.vertex_weights)
         uv = parameterize(vertices, faces, self.vertex_weights, start=int(boundary[0]))
@@ -276,33 +344,47 @@ class UniversalMapping(ImageMapping):
         return np.moveaxis(values.reshape(-1, *shape), 0, -2)  # (..., m, c)
 
 
-def region_weights(
-    template: Template, weights: Mapping[str, tuple[float, float]] | None = None
-) -> FloatArray:
-    """Vertex weights (m,) for `parameterize` from (magnification, fade in mm) for each region.
+@functools.lru_cache(maxsize=8)
+def _template_weights(template: Template) -> FloatArray:
+    """The weights (m,) that give a template its `region_density`, solved for once in a process."""
+    start = int(template.boundary[0])
+    with warnings.catch_warnings():  # the mapping itself will warn
+        warnings.simplefilter("ignore", BoundaryWarning)
+        weights = density_weights(
+            template.vertices, template.faces, region_density(template), start
+        )
+    return weights if template.mirror is None else (weights + weights[template.mirror]) / 2
 
-    By default `REGION_WEIGHTS`, without the regions that the template lacks or has cropped away;
+
+def region_density(
+    template: Template,
+    density: Mapping[str, tuple[float, float]] | None = None,
+    sides: float = SIDE_DENSITY,
+) -> FloatArray:
+    """Relative density (m,) for `density_weights`, from (density, fade in mm) for each region.
+
+    By default `REGION_DENSITY`, without the regions that the template lacks or has cropped away;
     every region of a table that is given must be there, or a `WeightError` says which is not.
 
-    A region is magnified in full where its membership exceeds 1/2. Around it the magnification
-    falls off as a Gaussian of the distance along the edges, so that the triangles there are not
-    stretched too much. With a fade of 0 it follows the membership.
+    A region has its density in full where its membership exceeds 1/2. Around it the density falls
+    off as a Gaussian of the distance along the edges, so that the triangles there are not stretched
+    too much. With a fade of 0 it follows the membership. `sides` is that of the face's sides.
     """
-    if weights is None:
-        weights = {
-            name: (magnification, fade)
-            for name, (magnification, fade) in REGION_WEIGHTS.items()
+    if density is None:
+        density = {
+            name: (factor, fade)
+            for name, (factor, fade) in REGION_DENSITY.items()
             if name in template.regions
             and (fade == 0 or np.any(np.asarray(template.regions[name]) > 0.5))
         }
-    unknown = sorted(set(weights) - set(template.regions))
+    unknown = sorted(set(density) - set(template.regions))
     if unknown:
         raise WeightError(f"no region {unknown} in the template; it has {sorted(template.regions)}")
     vertices, faces = check_arrays(template.vertices, template.faces)
     edge, n = edges(faces), len(vertices)
     graph = csr_array((_lengths(vertices, edge), edge.T), shape=(n, n))
-    total = np.zeros(n)
-    for name, (magnification, fade) in weights.items():
+    total = np.log(sides) * _sideways(vertices)
+    for name, (factor, fade) in density.items():
         strength = np.asarray(template.regions[name], dtype=np.float64)
         if fade > 0:
             core = np.flatnonzero(strength > 0.5)
@@ -310,8 +392,16 @@ def region_weights(
                 raise WeightError(f"region {name!r} is empty: no membership exceeds 1/2")
             distance = dijkstra(graph, directed=False, indices=core, min_only=True)
             strength = np.exp(-((distance / fade) ** 2))
-        total += np.log(magnification) * strength
+        total += np.log(factor) * strength
     return np.asarray(np.exp(total))
+
+
+def _sideways(vertices: FloatArray) -> FloatArray:
+    """How much (m,) each vertex lies at a side, 0 to 1, by its angle around the head's axis."""
+    x, _, z = vertices.T
+    angle = np.degrees(np.arctan2(np.abs(x), z - z[np.abs(x).argmax()]))
+    from_front = np.clip((angle - SIDES[0]) / (SIDES[1] - SIDES[0]), 0, 1)
+    return np.asarray(from_front**2 * (3 - 2 * from_front))
 
 
 def _lengths(points: FloatArray, edge: IntArray) -> FloatArray:

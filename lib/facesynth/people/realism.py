@@ -19,9 +19,9 @@ from scipy.ndimage import gaussian_filter
 from facesynth.files import pretrained
 from facesynth.people.real_data import Portrait
 from facesynth.population import ANCESTRIES, GENDERS, gloss
+from facesynth.population.head import head
 from facesynth.rendering import Camera, Light, colour, render
 from facesynth.surface.mesh import Floats
-from facesynth.template import standard
 
 Images = npt.NDArray[np.uint8]
 
@@ -96,7 +96,7 @@ def rendered(
     relief: npt.ArrayLike | None = None,
 ) -> Images:
     """The crop of a picture of a face on the template's mesh, taken as the photographs were."""
-    face, points = standard(), np.asarray(vertices, dtype=float)
+    face, points = head(), np.asarray(vertices, dtype=float)
     picture = render(
         points,
         face.faces,

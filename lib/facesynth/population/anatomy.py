@@ -41,8 +41,7 @@ class Anatomy:
     def __init__(self, template: Template, mapping: ImageMapping, resolution: int) -> None:
         self.resolution = resolution
         self.template = template
-        eyes = template.vertices[template.landmarks[19:31]]  # dlib's 36 to 47
-        self.origin = np.array([0.0, eyes[:, 1].mean(), eyes[:, 2].mean()])
+        self.origin = between_eyes(template)
         self.vertices = np.asarray(template.vertices, dtype=float) - self.origin
         self.unrolled = unroll(self.vertices)
         height = self.vertices[template.landmarks, 1]  # dlib's 17 to 59
@@ -105,6 +104,12 @@ class Anatomy:
     def curve(self, name: str) -> NDArray[np.float64]:
         """The points (k, 3) of one of the template's curves, in mm from between the eyes."""
         return self.vertices[self.template.curves[name]]
+
+
+def between_eyes(template: Template) -> NDArray[np.float64]:
+    """The point (3,) between a template's eyes, from which places are measured."""
+    eyes = template.vertices[template.landmarks[19:31]]  # dlib's 36 to 47
+    return np.array([0.0, eyes[:, 1].mean(), eyes[:, 2].mean()])
 
 
 def unroll(points: ArrayLike) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ WEAKENED, MAX_WEAKENINGS = 0.75, 10  # an expression that crosses itself is weak
 def sample_expressions(
     identities: Identities, seed: int, first: int = 0
 ) -> tuple[FloatArray, FloatArray]:
-    """Faces (n, e, m, 3) in mm with each of `EXPRESSIONS`, and their amplitudes (n, e).
+    """Heads (n, e, m, 3) in mm with each of `EXPRESSIONS`, and their amplitudes (n, e).
 
     Amplitude 0 is a neutral face, 1 the amounts of `EXPRESSIONS`. Amplitudes differ between
     subjects, and sides within each. An expression that would make a face pass through itself is

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from facesynth.population import targets
+from facesynth.population.head import on_face
 from facesynth.population.plausibility import acceptable
 from facesynth.population.shape import Weights, shape_model
 from facesynth.population.tables import table
@@ -76,7 +77,7 @@ def sample_identities(n: int, seed: int, first: int = 0, *, screened: bool = Tru
 
 
 def sample_faces(n: int, seed: int, first: int = 0) -> tuple[Identities, FloatArray]:
-    """The screened subjects of `sample_identities`, and their neutral faces (n, m, 3) in mm."""
+    """The screened subjects of `sample_identities`, and their neutral heads (n, m, 3) in mm."""
     _check_counts(n, seed, first)
     drawn = [_draw(seed, first + i, attempt=0) for i in range(n)]
     faces = neutral_geometry(_stack(drawn))
@@ -97,15 +98,15 @@ def _check_counts(n: int, seed: int, first: int) -> None:
 
 
 def neutral_geometry(identities: Identities) -> FloatArray:
-    """Neutral faces (n, m, 3) in mm, each moved rigidly onto the template."""
+    """Neutral heads (n, m, 3) in mm, each moved rigidly so that its face lies on the template."""
     model = shape_model()
-    faces = model.surface(model.neutral(identities.weights()))
-    rotation, centre = _onto_template(faces)
-    return (faces - centre) @ rotation + standard().vertices.mean(0)
+    heads = model.surface(model.neutral(identities.weights()))
+    rotation, centre = _onto_template(heads)
+    return (heads - centre) @ rotation + standard().vertices.mean(0)
 
 
 def geometry(identities: Identities, actions: Weights) -> FloatArray:
-    """Faces (n, e, m, 3) in mm with facial actions, given as target weights (n, e, t).
+    """Heads (n, e, m, 3) in mm with facial actions, given as target weights (n, e, t).
 
     Each subject is moved rigidly onto the template by its neutral face, expressions with it.
     """
@@ -114,12 +115,13 @@ def geometry(identities: Identities, actions: Weights) -> FloatArray:
     rotation, centre = _onto_template(model.surface(neutral))
     origin = standard().vertices.mean(0)
     expressive = [model.expressive(neutral, action) for action in actions.swapaxes(0, 1)]
-    faces = [(model.surface(points) - centre) @ rotation + origin for points in expressive]
-    return np.stack(faces, axis=1)
+    heads = [(model.surface(points) - centre) @ rotation + origin for points in expressive]
+    return np.stack(heads, axis=1)
 
 
-def _onto_template(faces: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _onto_template(heads: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Rotations (n, 3, 3), to be applied from the right, and centres (n, 1, 3) (Kabsch 1976)."""
+    faces = on_face(heads)
     centre = faces.mean(1, keepdims=True)
     still = standard().vertices - standard().vertices.mean(0)
     u, _, vt = np.linalg.svd((faces - centre).transpose(0, 2, 1) @ still)

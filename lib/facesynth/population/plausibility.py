@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from facesynth.population.head import head
 from facesynth.population.tables import table
 from facesynth.surface.mesh import FloatArray, IntArray, adjacent, edges
 from facesynth.surface.self_intersection import pierced
-from facesynth.template import standard
 
 Bools = npt.NDArray[np.bool_]
 
@@ -33,7 +33,7 @@ def acceptable(faces: FloatArray) -> Bools:
 
 def proportions(faces: FloatArray) -> dict[str, FloatArray]:
     """The proportions of `PROPORTIONS` of faces (n, m, 3): name -> (n,)."""
-    points = faces[:, standard().landmarks]
+    points = faces[:, head().landmarks]
 
     def length(pair: tuple[int, int]) -> FloatArray:
         a, b = (points[:, k - 17] for k in pair)  # dlib's numbers less the jaw's 17
@@ -54,7 +54,7 @@ def plausible(faces: FloatArray) -> Bools:
 
 def folded(faces: FloatArray) -> Bools:
     """Whether the skin of each of the faces (n, m, 3) is folded back on itself somewhere: (n,)."""
-    corners, pairs = standard().faces.T.copy(), _skin_pairs()
+    corners, pairs = head().faces.T.copy(), _skin_pairs()
     sharpest = []
     for coordinates in faces.astype(np.float32).transpose(0, 2, 1).copy():  # (3, m) each
         a, b, c = (coordinates[:, corner] for corner in corners)  # (3, f) each
@@ -68,7 +68,7 @@ def folded(faces: FloatArray) -> Bools:
 
 def crosses(faces: FloatArray, triangles: IntArray | None = None) -> Bools:
     """Whether each of the faces (n, m, 3) passes through itself: (n,). The template's triangles."""
-    triangles = standard().faces if triangles is None else triangles
+    triangles = head().faces if triangles is None else triangles
     edge = edges(triangles)
     return np.array([len(pierced(face, triangles, edge)) > 0 for face in faces], dtype=bool)
 
@@ -76,7 +76,7 @@ def crosses(faces: FloatArray, triangles: IntArray | None = None) -> Bools:
 @functools.cache
 def _skin_pairs() -> IntArray:
     """(2, p) adjacent triangles of the template, but for the surface between the lips."""
-    face = standard()
+    face = head()
     pairs = adjacent(face.faces)
     outside = face.regions["mouth"][face.faces].max(1) == 0
     return pairs[outside[pairs].all(1)].T.copy()
@@ -85,7 +85,7 @@ def _skin_pairs() -> IntArray:
 @functools.cache
 def _narrow_places() -> tuple[IntArray, IntArray]:
     """Vertices (k,) near lips and nostrils, and triangles between them as indices into these."""
-    face = standard()
+    face = head()
     lips = np.r_[face.curves["upper_lip"], face.curves["lower_lip"]]
     nostrils = face.landmarks[[31 - 17, 32 - 17, 34 - 17, 35 - 17]]  # dlib's numbers less the jaw's
     near = cKDTree(face.vertices[lips]).query(face.vertices)[0] < LIP_SURROUNDINGS

@@ -19,9 +19,11 @@ from facesynth.files import arrays
 from facesynth.files.atomic import WriteError, write_whole
 from facesynth.population.appearance import sample_appearance
 from facesynth.population.expression import sample_expressions
+from facesynth.population.head import head, on_face
 from facesynth.population.identity import ANCESTRIES, GENDERS, Identities, sample_faces
 from facesynth.population.photometry import Photometry, check_resolution
 from facesynth.rendering import colour
+from facesynth.surface.mesh import FloatArray
 from facesynth.template import standard
 
 CHUNK = 30  # subjects in a file of the cache
@@ -55,6 +57,7 @@ def sample(
     resolution: int | None = None,
     expressions: bool = False,
     relief: bool = False,
+    whole: bool = False,
     n_jobs: int = -1,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = True,
@@ -68,6 +71,8 @@ def sample(
     resolution   pixels along the side of the textures, 64 to 1024; None for geometry alone
     expressions  whether to make the expressions of `EXPRESSIONS` too
     relief       whether to keep the relief that the textures were shaded with, too
+    whole        whether to give whole heads, in the topology and the canonical image of `head()`;
+                 by default faces, in those of the standard template
     n_jobs       worker processes, as in joblib (-1: one for each core)
     cache        folder of finished subjects; by default `FACESYNTH_CACHE` or the user's cache. A
                  run that was stopped resumes. The code that made a file is part of its
@@ -83,9 +88,9 @@ def sample(
         raise ValueError("relief is an image, as textures are: it needs a resolution")
     if n < 0 or seed < 0:
         raise ValueError(f"n and seed must not be negative, got n={n}, seed={seed}")
-    folder = _folder(cache) / _key(seed, resolution, expressions, relief)
+    folder = _folder(cache) / _key(seed, resolution, expressions, relief, whole)
     chunks = [
-        _Chunk(folder, first, min(CHUNK, n - first), seed, resolution, expressions, relief)
+        _Chunk(folder, first, min(CHUNK, n - first), seed, resolution, expressions, relief, whole)
         for first in range(0, n, CHUNK)
     ]
     missing = [chunk for chunk in chunks if not chunk.path.exists()]
@@ -99,7 +104,7 @@ def sample(
         for made in parallel(joblib.delayed(_make)(chunk) for chunk in missing) if missing else ():
             bar.update(made)
     if not chunks:  # no subjects: the columns of one, without its row
-        one = _draw(_Chunk(folder, 0, 1, seed, resolution, expressions, relief))
+        one = _draw(_Chunk(folder, 0, 1, seed, resolution, expressions, relief, whole))
         return _join([{name: column[:0] for name, column in one.items()}])
     return _join([_load(chunk) for chunk in chunks])
 
@@ -115,6 +120,7 @@ class _Chunk:
     resolution: int | None
     expressions: bool
     relief: bool
+    whole: bool
 
     @property
     def path(self) -> Path:
@@ -129,17 +135,23 @@ def _make(chunk: _Chunk) -> int:
 
 
 def _draw(chunk: _Chunk) -> Arrays:
-    identities, faces = sample_faces(chunk.n, chunk.seed, chunk.first)
-    geometry = faces.astype(np.float32)
+    identities, heads = sample_faces(chunk.n, chunk.seed, chunk.first)
+    geometry = _shown(heads, chunk.whole)
     arrays: Arrays = {"geometry": geometry, "labels": _labels(identities)}
     if chunk.expressions:
         sets, amplitudes = sample_expressions(identities, chunk.seed, chunk.first)
-        arrays["expressions"] = sets.astype(np.float32)
+        arrays["expressions"] = _shown(sets, chunk.whole)
         arrays["amplitudes"] = amplitudes.astype(np.float32)
     if chunk.resolution is not None:
         painted = [
-            _paint(chunk.resolution, identities, i, [chunk.seed, 3, chunk.first + i], face)
-            for i, face in enumerate(geometry)
+            _paint(
+                _photometry(chunk.resolution, chunk.whole),
+                identities,
+                i,
+                [chunk.seed, 3, chunk.first + i],
+                shown,
+            )
+            for i, shown in enumerate(geometry)
         ]
         arrays["textures"] = np.array([texture for texture, _ in painted])
         if chunk.relief:
@@ -148,7 +160,12 @@ def _draw(chunk: _Chunk) -> Arrays:
 
 
 def paint(
-    seed: int, i: int, resolution: int, vertices: npt.ArrayLike | None = None
+    seed: int,
+    i: int,
+    resolution: int,
+    vertices: npt.ArrayLike | None = None,
+    *,
+    whole: bool = False,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16]]:
     """Texture (R, R, 3), sRGB, and relief (R, R), mm, of subject i of a seed in any expression.
 
@@ -157,17 +174,18 @@ def paint(
     vertices     (m, 3) mm, the subject's face with an expression, as in `Population.expressions`.
                  Skin that it squeezes folds into wrinkles, and an open mouth shows its teeth. By
                  default the neutral face, which gives what `sample` gives
+    whole        as in `sample`: the vertices, too, are then a head's
 
     Raises ValueError for a negative number or an impossible resolution, and MeshError for vertices
     that do not fit the template.
     """
-    identities, faces = sample_faces(1, seed, i)
-    neutral = faces[0].astype(np.float32)
-    return _paint(resolution, identities, 0, [seed, 3, i], neutral, vertices)
+    identities, heads = sample_faces(1, seed, i)
+    photometry, neutral = _photometry(resolution, whole), _shown(heads, whole)[0]
+    return _paint(photometry, identities, 0, [seed, 3, i], neutral, vertices)
 
 
 def _paint(
-    resolution: int,
+    photometry: Photometry,
     identities: Identities,
     i: int,
     seed: list[int],
@@ -184,13 +202,18 @@ def _paint(
     )
     rng = np.random.default_rng([*seed, 1])
     geometry = (neutral, None) if vertices is None else (vertices, neutral)
-    texture, relief = _photometry(resolution).paint(appearance, geometry[0], rng, geometry[1])
+    texture, relief = photometry.paint(appearance, geometry[0], rng, geometry[1])
     return colour.to_uint8(texture), relief.astype(np.float16)
 
 
 @functools.cache
-def _photometry(resolution: int) -> Photometry:
-    return Photometry(standard(), resolution)
+def _photometry(resolution: int, whole: bool) -> Photometry:
+    return Photometry(head() if whole else standard(), resolution)
+
+
+def _shown(heads: FloatArray, whole: bool) -> npt.NDArray[np.float32]:
+    """The heads (..., m, 3), or their faces."""
+    return (heads if whole else on_face(heads)).astype(np.float32)
 
 
 def _labels(identities: Identities) -> npt.NDArray[np.void]:
@@ -208,9 +231,9 @@ def _folder(cache: str | os.PathLike[str] | None) -> Path:
     return Path(base) / "population"
 
 
-def _key(seed: int, resolution: int | None, expressions: bool, relief: bool) -> str:
+def _key(seed: int, resolution: int | None, expressions: bool, relief: bool, whole: bool) -> str:
     """Name of a folder that holds what these arguments and this very code make."""
-    digest = hashlib.sha256(f"{seed} {resolution} {expressions} {relief} {CHUNK}".encode())
+    digest = hashlib.sha256(f"{seed} {resolution} {expressions} {relief} {whole} {CHUNK}".encode())
     package = Path(__file__).parents[1]
     rooms = ("population", "mapping", "surface")
     sources = sorted(path for room in rooms for path in package.glob(f"{room}/*.*"))

@@ -1,8 +1,9 @@
-"""Makes what `data/template` holds: the standard template, and how the population deforms it.
+"""Makes what `data/template` holds: head and standard template, and how the population deforms it.
 
     python -m facesynth.population.shipped      (or `make template`)
 
-writes standard.npz, with where dlib's detector finds the landmarks on it, and face_modes.npz, the
+writes head.npz, which subjects' heads are like; face_of_head.npz, where on it the face is;
+standard.npz, that face, with where dlib's detector finds the landmarks; and face_modes.npz, the
 principal components of faces and expressions that alignment begins with. A test makes them again.
 """
 
@@ -16,8 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from facesynth.alignment.deformation import MODES_FILE, Deformations, save, similarity
 from facesynth.mapping import UniversalMapping
+from facesynth.population.head import FACE_FILE, HEAD_FILE, face_operator, head, save_face_operator
 from facesynth.population.sampling import sample
-from facesynth.population.template import make
+from facesynth.population.template import cut_face, make
 from facesynth.scans import Scan, landmarks
 from facesynth.scans.parts import Photograph
 from facesynth.scans.scanned_surface import ScannedSurface
@@ -59,24 +61,25 @@ def detected(n: int = 60, seed: int = 0) -> tuple[IntArray, FloatArray]:
     """Where `landmarks.detect` puts the landmarks: triangles (43,) and weights (43, 3).
 
     What dlib calls a lip's border is not where a modeller would put it, but it is about the same
-    place on every face. Detects on n faces of the population, each with one of its expressions,
-    takes what is found to the same place on the standard template, and keeps the median of the
-    faces and their mirror images.
+    place on every face. Detects on n heads of the population, each with one of its expressions,
+    takes what is found to the same place on the mean head, and keeps the median of the heads and
+    their mirror images.
     """
-    face = standard()
-    people = sample(n, seed, resolution=256, expressions=True, progress=False)
+    whole = head()
+    people = sample(n, seed, resolution=256, expressions=True, whole=True, progress=False)
     assert people.expressions is not None
     assert people.textures is not None
-    model = ScannedSurface(on_template(face, face.vertices))
+    model = ScannedSurface(on_template(whole, whole.vertices))
     found = np.empty((n, N_LANDMARKS, 3))
     for k, texture in enumerate(people.textures):
         expressions = people.expressions[k]
-        other = ScannedSurface(on_template(face, expressions[k % len(expressions)], texture))
+        other = ScannedSurface(on_template(whole, expressions[k % len(expressions)], texture))
         marks = landmarks.detect(other.scan)
         on = model.points(other.nearest(np.nan_to_num(marks)))
         found[k] = np.where(np.isfinite(marks), on, np.nan)
     both = np.concatenate([found, found[:, MIRROR] * [-1, 1, 1]])  # (2 n, 43, 3)
-    places = model.nearest(np.nanmedian(both, axis=0))
+    face = ScannedSurface(on_template(standard(), standard().vertices))
+    places = face.nearest(np.nanmedian(both, axis=0))
     return places.triangle, places.weights.round(6)
 
 
@@ -90,11 +93,15 @@ def on_template(
 
 
 def main() -> None:
-    """Write both files."""
+    """Write all files."""
     with resources.as_file(resources.files("facesynth.data") / "template") as folder:
-        file = Path(folder) / "standard.npz"
-        make().save(file)
-        standard.cache_clear()
+        whole, file = make(), Path(folder) / "standard.npz"
+        whole.save(Path(folder) / HEAD_FILE)
+        face, corners, weights = cut_face(whole)
+        save_face_operator(Path(folder) / FACE_FILE, corners, weights)
+        face.save(file)
+        for kept in (head, face_operator, standard):
+            kept.cache_clear()
         dataclasses.replace(standard(), detected=detected()).save(file)
         standard.cache_clear()
         save(Path(folder) / MODES_FILE, face_modes())

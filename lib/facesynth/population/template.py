@@ -1,13 +1,21 @@
-"""Making the standard template: the mean neutral face, its regions, landmarks and named curves."""
+"""Making the mean head, its regions, landmarks and named curves, and cutting the template from it.
+
+The standard template ends where scans end, from the hairline to just under the chin and from ear to
+ear: where the virtual scanner sees a head in 95 of 100 scans, but under the chin, where that would
+take the chin away.
+"""
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
 from facesynth.population import makehuman
+from facesynth.population.anatomy import between_eyes, unroll
 from facesynth.population.shape import shape_model
 from facesynth.population.targets import mean_weights
 from facesynth.population.topology import topology
 from facesynth.surface import mesh
+from facesynth.surface.cut import cut
 from facesynth.surface.mesh import FloatArray, IntArray
 from facesynth.template import Template
 
@@ -19,16 +27,20 @@ NOSE_BASE = [(-12.5, -17), (-6.5, -19.5)]  # 31-32, mirrored 35-34
 SUBNASALE = -21.5  # 33, y on the midline
 NOSE_TARGETS = ("nose/nose-volume-incr", "nose/nose-scale-depth-incr", "nose/nose-flaring-incr")
 
+# The cut, in the head's unrolled plane: distance in mm from a point on the nose, by the angle in
+# degrees from straight down over the sides to straight up.
+CUT_CENTRE = (0.0, -25.0)
+CUT = {-90: 83, -70: 92, -50: 115, -30: 127, 0: 126, 15: 127, 30: 121, 50: 97, 70: 83, 90: 79}
+
 
 def make() -> Template:
-    """The standard template without what the detector finds; `shipped` writes it to a file."""
+    """The mean head, as a template; `shipped` writes it to a file."""
     top, model = topology(), shape_model()
     vertices = model.surface(model.neutral(mean_weights()))[0]
     flip = np.array([-1.0, 1.0, 1.0])
     vertices = 0.5 * (vertices + vertices[top.fine_mirror] * flip)  # rounding errors go
     vertices[:, 1:] -= vertices[:, 1:].mean(0)
     boundary = mesh.check_disk(vertices, top.faces)
-    chin = min(boundary[np.abs(vertices[boundary, 0]) < 1e-9], key=lambda v: vertices[v, 1])
     # a coarse vertex keeps its number in the subdivided mesh
     curves = {"upper_lip": model.mouth.upper[0], "lower_lip": model.mouth.lower[0]}
     for side, eye in model.eyes.items():
@@ -39,11 +51,51 @@ def make() -> Template:
         vertices=vertices,
         faces=top.faces,
         mirror=top.fine_mirror,
-        boundary=np.roll(boundary, -int(np.flatnonzero(boundary == chin)[0])),
+        boundary=_from_chin(boundary, vertices),
         regions=regions,
         landmarks=_landmarks(vertices, regions["lips"], curves, top.fine_mirror),
         curves=curves,
     )
+
+
+def cut_face(head: Template) -> tuple[Template, IntArray, FloatArray]:
+    """The standard template, and which of the head's vertices (k, 2) its own are means of.
+
+    Returns their weights (k, 2), too. The template comes without what the detector finds.
+    """
+    side, up = (unroll(head.vertices - between_eyes(head)) - CUT_CENTRE).T
+    angle, reach = np.array(list(CUT.items()), dtype=float).T
+    # flat at both ends: the curve is smooth where its two halves meet
+    curve = CubicSpline(np.radians(angle), reach, bc_type="clamped")
+    inside = curve(np.arctan2(up, np.abs(side))) - np.hypot(side, up)
+    assert head.mirror is not None
+    corners, weights, faces = cut(head.vertices, head.faces, inside, head.mirror)
+
+    def at_face(values: FloatArray) -> FloatArray:
+        return np.einsum("kj,kj...->k...", weights, values[corners])
+
+    vertices = at_face(head.vertices)
+    away, mirror = cKDTree(vertices).query(vertices * [-1, 1, 1])
+    assert away.max() < 1e-9
+    number = np.full(len(head.vertices), -1)
+    own = np.flatnonzero(weights[:, 0] == 1)
+    number[corners[own, 0]] = own
+    face = Template(
+        vertices=0.5 * (vertices + vertices[mirror] * [-1, 1, 1]),
+        faces=faces,
+        mirror=mirror,
+        boundary=_from_chin(mesh.check_disk(vertices, faces), vertices),
+        regions={name: at_face(of) for name, of in head.regions.items()},
+        landmarks=number[head.landmarks],
+        curves={name: number[of] for name, of in head.curves.items()},
+    )
+    return face, corners, weights
+
+
+def _from_chin(boundary: IntArray, vertices: FloatArray) -> IntArray:
+    """The boundary loop, beginning at its lowest vertex on the midline."""
+    chin = min(boundary[np.abs(vertices[boundary, 0]) < 1e-9], key=lambda v: vertices[v, 1])
+    return np.roll(boundary, -int(np.flatnonzero(boundary == chin)[0]))
 
 
 def _regions(vertices: FloatArray) -> dict[str, FloatArray]:

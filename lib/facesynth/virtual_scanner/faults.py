@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from facesynth.mapping.image_mapping import ImageMapping
 from facesynth.population.anatomy import Anatomy
 from facesynth.population.hair import beard_area
+from facesynth.population.head import head
 from facesynth.population.noise import SolidNoise, smoothstep
 from facesynth.rendering import colour
 from facesynth.surface.mesh import FloatArray, Floats
-from facesynth.template import standard
 from facesynth.virtual_scanner.settings import Scanner
 
 _CELLS = (13.0, 4.5, 1.8)  # mm: sizes of the noise that makes holes' outlines ragged
@@ -40,7 +40,7 @@ class Places:
     """Static maps (R²,) of the canonical image that faults refer to; made once for a mapping."""
 
     def __init__(self, mapping: ImageMapping) -> None:
-        a = self.anatomy = Anatomy(standard(), mapping, mapping.resolution)
+        a = self.anatomy = Anatomy(head(), mapping, mapping.resolution)
         self.points = np.stack([a.x, a.y, a.z], axis=1)
         self.noise = [SolidNoise(self.points, cell, a.texel) for cell in _CELLS]
         brow = a.vertices[a.template.landmarks[:10]]
@@ -102,7 +102,7 @@ def _mouth(vertices: FloatArray, where: Places, middle: Floats, fine: Floats) ->
 
     A narrow slit shows nothing, and triangles will close it; an open mouth is dark and wet.
     """
-    lips = [standard().curves[name] for name in ("upper_lip", "lower_lip")]
+    lips = [head().curves[name] for name in ("upper_lip", "lower_lip")]
     upper, lower = (vertices[curve[len(curve) // 2]] for curve in lips)
     wide = smoothstep(*_OPEN, np.linalg.norm(upper - lower))
     loss = 4 * (1 - wide) + wide * (1.4 + 0.8 * middle + 0.4 * fine)

@@ -47,7 +47,7 @@ class Subject:
         identities, _ = sample_faces(1, self.seed, self.number)
         faces = sample_expressions(identities, self.seed, self.number)[0][0].astype(np.float32)
         for k, (face, entry) in enumerate(zip(faces, self.entries, strict=True)):
-            texture, relief = paint(self.seed, self.number, self.resolution, face)
+            texture, relief = paint(self.seed, self.number, self.resolution, face, whole=True)
             seed = [self.seed, self.number, k]
             yield scan(face, texture, relief=relief, seed=seed, name=entry.name)
 

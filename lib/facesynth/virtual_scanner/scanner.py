@@ -14,28 +14,38 @@ from scipy.spatial.transform import Rotation
 
 from facesynth.mapping.image_mapping import ImageMapping
 from facesynth.mapping.universal_mapping import UniversalMapping, parameterize
+from facesynth.population.head import head
 from facesynth.rendering import Camera, colour
 from facesynth.scans.parts import ScanError
 from facesynth.scans.scan import Scan
 from facesynth.surface.mesh import FloatArray, IntArray, MeshArrayError, check_arrays
-from facesynth.template import standard
 from facesynth.virtual_scanner.depth import Samples, measure, triangulate
 from facesynth.virtual_scanner.faults import Faults, sample_faults
 from facesynth.virtual_scanner.photographs import develop, picture
 from facesynth.virtual_scanner.settings import DEFAULTS, Scanner
 from facesynth.virtual_scanner.strands import coverage, sample_strands
 from facesynth.virtual_scanner.surface import Surface
-from facesynth.virtual_scanner.truth import Truth, find_truth
+from facesynth.virtual_scanner.truth import KnownHead, Truth, find_truth, truth_on_face
 
 _HAIR = np.array([0.02, 0.014, 0.01])  # linear RGB of hair, where the texture shows none
 
 
 @dataclass(frozen=True, kw_only=True)
 class VirtualScan(Scan):
-    """A scan of a face that is known: its cameras, in the scan's frame, and the truth."""
+    """A scan of a head that is known, and its cameras, in the scan's frame."""
 
     cameras: tuple[Camera, Camera]
-    truth: Truth
+    known: KnownHead
+
+    @functools.cached_property
+    def truth_of_head(self) -> Truth:
+        """The ground truth, in the topology and the canonical image of the head."""
+        return find_truth(self, self.known, self.cameras)
+
+    @functools.cached_property
+    def truth(self) -> Truth:
+        """The ground truth of the face, in those of the standard template."""
+        return truth_on_face(self.truth_of_head)
 
 
 def scan(
@@ -48,10 +58,10 @@ def scan(
     settings: Scanner = DEFAULTS,
     name: str = "virtual scan",
 ) -> VirtualScan:
-    """Scan a face.
+    """Scan a head.
 
-    vertices  (m, 3) mm, in the template's topology, as `population.sample` makes them
-    texture   (R, R, 3) sRGB, the face's canonical image
+    vertices  (m, 3) mm, in the topology of `population.head`: `population.sample` makes whole ones
+    texture   (R, R, 3) sRGB, the head's canonical image
     seed      of everything that differs between scans of one face: pose, noise, holes, light, hair
     mapping   to the canonical image; by default the universal mapping at the texture's resolution
     relief    (R, R) mm along the normals, finer than the vertices, which the cameras see too
@@ -59,23 +69,23 @@ def scan(
     name      of the scan, for messages
 
     The scan comes without landmarks; the true ones are `truth.landmarks`. Raises `MeshError` for
-    arrays that do not match the template or each other, and `ScanError` if nothing is measured.
+    arrays that do not match the head or each other, and `ScanError` if nothing is measured.
     """
-    head, image, mapping = _check(vertices, texture, mapping, relief)
+    points, image, mapping = _check(vertices, texture, mapping, relief)
     of_pose, of_faults, of_depth, of_hair, *of_photographs = np.random.default_rng(seed).spawn(6)
-    pose = _sample_pose(head, settings, of_pose)
-    face = Surface(head @ pose[:3, :3].T + pose[:3, 3], standard().faces)
+    pose = _sample_pose(points, settings, of_pose)
+    face = Surface(points @ pose[:3, :3].T + pose[:3, 3], head().faces)
     cameras = _cameras(settings)
 
-    faults = sample_faults(head, image, mapping, settings, of_faults)
+    faults = sample_faults(points, image, mapping, settings, of_faults)
     samples = measure(face, cameras, mapping, _plane(), faults, relief, settings, of_depth)
     samples, faces = triangulate(samples, settings.longest * settings.spacing)
     if len(faces) == 0:
         raise ScanError(f"{name}: nothing was measured; is the face in mm, and does it face +z?")
 
     photograph = _better_camera(samples, faces)
-    points = np.asarray(samples.points, dtype=np.float64)
-    uv = _project(points[faces], photograph, cameras)
+    measured = np.asarray(samples.points, dtype=np.float64)
+    uv = _project(measured[faces], photograph, cameras)
     covers = _hang_hair(face, pose, cameras, settings, of_hair)
     hair = _hair_colour(image, faults)
     photographs = []
@@ -83,9 +93,9 @@ def scan(
         light = picture(face, mapping.uv, image, camera, settings, rng)
         light += cover[..., None] * (hair - light)
         photographs.append(develop(light, settings, rng))
-    raw = Scan(points, faces, uv, photograph, tuple(photographs), name=name)
-    truth = find_truth(raw, face, mapping, image, relief, pose, cameras, covers, faults.bump)
-    return VirtualScan(**vars(raw), cameras=cameras, truth=truth)
+    raw = Scan(measured, faces, uv, photograph, tuple(photographs), name=name)
+    known = KnownHead(face, mapping, image, relief, pose, tuple(covers))
+    return VirtualScan(**vars(raw), cameras=cameras, known=known)
 
 
 def _check(
@@ -95,10 +105,10 @@ def _check(
     relief: NDArray[np.floating] | None,
 ) -> tuple[FloatArray, NDArray[np.uint8], ImageMapping]:
     """Check the arguments and convert them to arrays."""
-    head, _ = check_arrays(vertices, standard().faces)
-    if len(head) != len(standard().vertices):
+    points, _ = check_arrays(vertices, head().faces)
+    if len(points) != len(head().vertices):
         raise MeshArrayError(
-            f"vertices have shape {head.shape}; the template has {len(standard().vertices)}"
+            f"vertices have shape {points.shape}; a head has {len(head().vertices)}"
         )
     image = np.asarray(texture)
     if image.ndim != 3 or image.shape != (len(image), len(image), 3) or image.dtype != np.uint8:
@@ -113,25 +123,25 @@ def _check(
         )
     if relief is not None and np.shape(relief) != image.shape[:2]:
         raise MeshArrayError(f"relief has shape {np.shape(relief)}; expected {image.shape[:2]}")
-    return head, image, mapping
+    return points, image, mapping
 
 
 @functools.lru_cache(maxsize=2)
 def _universal_mapping(resolution: int) -> UniversalMapping:
-    return UniversalMapping(standard(), resolution)
+    return UniversalMapping(head(), resolution)
 
 
 @functools.cache
 def _plane() -> FloatArray:
     """A plane (m, 2) onto which all faces unfold, with less distortion than the canonical one."""
-    return parameterize(standard().vertices, standard().faces)
+    return parameterize(head().vertices, head().faces)
 
 
-def _sample_pose(head: FloatArray, settings: Scanner, rng: np.random.Generator) -> FloatArray:
+def _sample_pose(points: FloatArray, settings: Scanner, rng: np.random.Generator) -> FloatArray:
     """The rigid motion (4, 4) of a person who sits down before the cameras."""
     pose = np.eye(4)
     pose[:3, :3] = Rotation.from_rotvec(rng.normal(0, settings.turn, 3), degrees=True).as_matrix()
-    middle = (head.min(axis=0) + head.max(axis=0)) / 2
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
     pose[:3, 3] = rng.normal(0, settings.shift, 3) - pose[:3, :3] @ middle
     return pose
 

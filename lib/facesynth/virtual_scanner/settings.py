@@ -12,7 +12,7 @@ class Scanner:
 
     # Cameras and pose
     yaw: float = 50.0  # degrees from the front to each camera
-    pitch: float = 7.0  # degrees by which the cameras stand lower than the face
+    pitch: float = 14.0  # degrees by which the cameras stand lower than the face
     distance: float = 1000.0  # mm from the origin to each camera
     field: float = 290.0  # mm that the side of a square photograph shows at the origin
     photograph: int = 1024  # pixels along that side
@@ -26,7 +26,7 @@ class Scanner:
     smoothing: float = 1.2  # deviation of the noise's blur, in samples: neighbours err alike
     depth_step: float = 0.06  # mm between distinguishable depths at the origin
     misfit: float = 0.08  # deviation in mm of each camera's calibration along its line of sight
-    eye_noise: float = 0.6  # deviation in mm of the surface on the wet, shining eyeballs
+    eye_noise: float = 0.35  # deviation in mm of the surface on the wet, shining eyeballs
     grazing: float = 0.22  # cosine between normal and line of sight that is needed to measure
     longest: float = 4.5  # length of the longest edge bridged, in parts of the spacing
 

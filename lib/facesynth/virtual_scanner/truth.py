@@ -1,77 +1,115 @@
 """The ground truth of a virtual scan, and which parts of it the scan shows."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from scipy.sparse import csr_array
 
-from facesynth.mapping.image_mapping import ImageMapping
+from facesynth.mapping import UniversalMapping
+from facesynth.mapping.image_mapping import ImageMapping, bilinear
+from facesynth.population.head import face_operator, head, on_face
 from facesynth.rendering import Camera
 from facesynth.rendering.light import unit
 from facesynth.scans.scan import Scan
 from facesynth.surface.mesh import FloatArray, IntArray
-from facesynth.template import standard
+from facesynth.template import Template, standard
 from facesynth.virtual_scanner.surface import Surface
 
 _FOOTPRINT = 1.0  # pixels of a photograph over which a place is seen
 _HIDDEN = 0.1  # share of it that hair covers, from which on it shows hair
-_EYE_ERROR = 0.5  # mm: an eyeball further off than this is not the true surface
 NEAR = 1.0  # mm between the true surface and a scan that shows it
+
+
+@dataclass(frozen=True)
+class KnownHead:
+    """What was scanned, and what hid or distorted it."""
+
+    surface: Surface  # in the scan's frame
+    mapping: ImageMapping
+    texture: NDArray[np.uint8]  # (R, R, 3) sRGB
+    relief: NDArray[np.floating] | None  # (R, R) mm
+    pose: FloatArray  # (4, 4) moves the head that was given to the scan's frame
+    covers: tuple[NDArray[np.floating], ...]  # of each photograph, the share of a pixel under hair
 
 
 @dataclass(frozen=True)
 class Truth:
     """The ground truth of a scan, for evaluation.
 
-    `holes` are pixels that were not captured, lie under a strand or on a distorted eyeball, or have
-    the colours of an occluder. A valid mask ought to reject all of these.
+    `holes` are pixels that were not captured, or lie under a strand. A valid mask ought to reject
+    all of these.
     """
 
-    vertices: FloatArray  # (m, 3) mm, of the template's topology, in the scan's frame
+    template: Template  # the mean head, or the standard template: whose topology and image it is
+    vertices: FloatArray  # (m, 3) mm, in the scan's frame
     texture: NDArray[np.uint8]  # (R, R, 3) sRGB, canonical
     relief: NDArray[np.floating] | None  # (R, R) mm along the normals, finer than the vertices
-    pose: FloatArray  # (4, 4) moves the face that was given to the scan's frame
+    pose: FloatArray  # (4, 4) moves what was given to the scan's frame
     strands: NDArray[np.bool_]  # (R, R) where hair covers the face in the photograph shown there
     holes: NDArray[np.bool_]  # (R, R) invalid pixels
 
     @property
     def landmarks(self) -> FloatArray:
         """The true landmarks (43, 3) in mm, in the scan's frame."""
-        return self.vertices[standard().landmarks]
+        return self.vertices[self.template.landmarks]
 
 
-def find_truth(
-    scan: Scan,
-    face: Surface,
-    mapping: ImageMapping,
-    texture: NDArray[np.uint8],
-    relief: NDArray[np.floating] | None,
-    pose: FloatArray,
-    cameras: tuple[Camera, ...],
-    covers: list[NDArray[np.floating]],
-    bump: NDArray[np.floating],
-) -> Truth:
-    """Compare a scan with the face that it was made of.
-
-    covers : the share of each pixel that hair hides, for each photograph. bump : (R, R) in mm
-    distorts the eyes.
-    """
-    points, normals = canonical_points(face, mapping, relief)
+def find_truth(scan: Scan, known: KnownHead, cameras: tuple[Camera, ...]) -> Truth:
+    """Compare a scan with the head that it was made of."""
+    surface, mapping = known.surface, known.mapping
+    points, normals = canonical_points(surface, mapping, known.relief)
     triangle = shown_by(scan, points, normals)
-    if relief is not None:  # the cameras look at the mesh, whose creases are flat
-        points, _ = canonical_points(face, mapping)
+    if known.relief is not None:  # the cameras look at the mesh, whose creases are flat
+        points, _ = canonical_points(surface, mapping)
     visible, hidden = np.zeros((2, len(points)), dtype=bool)
-    for k, (camera, cover) in enumerate(zip(cameras, covers, strict=True)):
+    for k, (camera, cover) in enumerate(zip(cameras, known.covers, strict=True)):
         # the photograph of a place is that of the triangle that lies there
         here = np.flatnonzero((triangle >= 0) & (scan.photograph[triangle] == k))
-        here = here[face.cosines(points[here], normals[here], camera) > 0]
+        here = here[surface.cosines(points[here], normals[here], camera) > 0]
         visible[here] = True
         column, row = camera.project(points[here], len(cover)).astype(int).T
         hidden[here] = gaussian_filter(cover, _FOOTPRINT)[row, column] > _HIDDEN
-    holes = ~visible | hidden | (np.abs(bump.ravel()) > _EYE_ERROR)
-    shape = texture.shape[:2]
-    return Truth(face.vertices, texture, relief, pose, hidden.reshape(shape), holes.reshape(shape))
+    holes = ~visible | hidden
+    shape = known.texture.shape[:2]
+    return Truth(
+        head(),
+        surface.vertices,
+        known.texture,
+        known.relief,
+        known.pose,
+        hidden.reshape(shape),
+        holes.reshape(shape),
+    )
+
+
+def truth_on_face(truth: Truth) -> Truth:
+    """The truth of a head on its face: the standard template, at the same resolution."""
+    look_up = _look_up(len(truth.texture))
+
+    def seen(image: NDArray[np.generic]) -> NDArray[np.float64]:
+        flat = image.reshape(len(truth.texture) ** 2, -1).astype(np.float64)
+        return np.asarray(look_up @ flat).reshape(image.shape)
+
+    return Truth(
+        standard(),
+        on_face(truth.vertices),
+        np.rint(seen(truth.texture)).astype(np.uint8),
+        None if truth.relief is None else seen(truth.relief),
+        truth.pose,
+        seen(truth.strands) > 0.5,
+        seen(truth.holes) > 0.5,
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _look_up(resolution: int) -> csr_array:
+    """From a head's canonical image to that of its face, both of this resolution: (R², R²)."""
+    face, whole = (UniversalMapping(t, resolution) for t in (standard(), head()))
+    uv = face.barycentric @ (face_operator() @ whole.uv)  # of the face's pixels, on the head
+    return bilinear(np.asarray(uv), resolution)
 
 
 def canonical_points(
