@@ -54,6 +54,12 @@ def cli() -> None:
 @click.option("--out", type=_PATH, required=True, help="The data set's folder.")
 @click.option("--resolution", type=int, default=256, help="Of the images, in pixels.")
 @click.option("--quality", type=int, default=95, help="Of the textures as WebP; 100 loses nothing.")
+@click.option(
+    "--displacement",
+    type=click.Choice(["full", "half", "none"]),
+    default="full",
+    help="Detail finer than the template's vertices, in all pixels or half as many along a side.",
+)
 @click.option("--unit", type=click.Choice(list(MM)), default="mm", help="Of the scans' numbers.")
 @click.option(
     "--template",
@@ -74,6 +80,7 @@ def dataset(
     out: Path,
     resolution: int,
     quality: int,
+    displacement: Any,
     unit: Any,
     template: Path | None,
     population: int | None,
@@ -105,7 +112,13 @@ def dataset(
 
         source = OpenWorld(population or 0, seed, resolution, jobs)
     made = building.build(
-        source, out, template=face, resolution=resolution, quality=quality, n_jobs=jobs
+        source,
+        out,
+        template=face,
+        resolution=resolution,
+        quality=quality,
+        displacement=displacement,
+        n_jobs=jobs,
     )
     for name, reason in made.failed.items():
         click.echo(f"failed: {name}: {reason}", err=True)
