@@ -230,6 +230,30 @@ def synthesize(out: Path, count: int, seed: int, **settings: Any) -> None:
 
 @cli.command()
 @_dataset
+@click.argument("names", nargs=-1)
+@click.option("--out", type=_PATH, required=True, help="Folder, made if need be.")
+@click.option(
+    "--displaced",
+    type=int,
+    help="Rounds of subdivision, 0 to 4: the detail moves vertices. By default, a normal map.",
+)
+def export(dataset: Path, names: tuple[str, ...], out: Path, displaced: int | None) -> None:
+    """Write faces of a data set, by the NAMES of their scans or all, as `synthesize` does.
+
+    The detail that scans measured is a normal map in a .glb, or that of a finer mesh.
+    """
+    from facesynth.dataset.dataset import load
+    from facesynth.face_gan.face import scanned
+
+    scans = load(dataset).named(names)
+    for name, face in zip(scans.names, scanned(scans), strict=True):
+        for suffix in (".glb", ".obj", ".png"):
+            face.export(out / f"{name}{suffix}", displaced)
+    click.echo(f"written: {len(scans)} faces in {out}")
+
+
+@cli.command()
+@_dataset
 @click.argument("model", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="Folder of the report, made if need be.")
 @click.option(

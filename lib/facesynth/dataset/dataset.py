@@ -201,6 +201,12 @@ class Dataset:
             _arrays={name: of[index] for name, of in self._arrays.items()},
         )
 
+    def named(self, names: Sequence[str]) -> "Dataset":
+        """The scans of these names; all of them for none. Raises `DatasetError`."""
+        if unknown := set(names) - set(self.names):
+            raise DatasetError(f"the data set has no scans {sorted(unknown)}")
+        return self.take(np.isin(self.names, names)) if names else self
+
     def _file(self, name: str) -> Path:
         assert self.folder is not None
         return scans_file(self.folder, name)
