@@ -34,6 +34,7 @@ KEPT_EVERY = 20  # vertices
 LOSSLESS = 100  # the quality at which WebP keeps every pixel
 DISPLACEMENT = {"full": 1, "half": 2, "none": 0}  # pixels along the side that share one value
 DISPLACEMENT_STEP = 0.04  # mm
+_EXACT = {"lossless": True, "quality": 50, "method": 4}  # more takes 30 times as long, for nothing
 _ZERO = 128  # what a byte holds for no displacement: 5 mm to both sides are more than is looked for
 
 
@@ -44,7 +45,8 @@ def pack(
 
     And `displacement` (R, R) mm: every pixel's, or less, as `DISPLACEMENT` says.
     """
-    images = [_webp(scan["texture"], quality) for scan in scans]
+    options = {"quality": quality, "lossless": quality == LOSSLESS, "method": 6}
+    images = [_webp(scan["texture"], **options) for scan in scans]
     packed = pack_geometry(np.stack([scan["geometry"] for scan in scans]), template)
     content = {
         "geometry": np.frombuffer(packed, np.uint8),
@@ -53,7 +55,8 @@ def pack(
         "valid": np.packbits([scan["valid"] for scan in scans]),
     }
     if every := DISPLACEMENT[displacement]:
-        images = [_webp(_steps(s["displacement"], s["valid"], every), LOSSLESS) for s in scans]
+        steps = [_steps(scan["displacement"], scan["valid"], every) for scan in scans]
+        images = [_webp(image, **_EXACT) for image in steps]
         content["displacements"] = np.frombuffer(b"".join(images), np.uint8)
         content["displacement_ends"] = np.cumsum([len(image) for image in images])
     return content
@@ -141,8 +144,7 @@ def _images(joined: NDArray[np.uint8], ends: NDArray[np.integer]) -> NDArray[np.
     return np.stack([np.asarray(Image.open(io.BytesIO(image.tobytes()))) for image in images])
 
 
-def _webp(image: NDArray[np.uint8], quality: int) -> bytes:
+def _webp(image: NDArray[np.uint8], **options: int) -> bytes:
     content = io.BytesIO()
-    lossless = quality == LOSSLESS
-    Image.fromarray(image).save(content, "WEBP", quality=quality, lossless=lossless, method=6)
+    Image.fromarray(image).save(content, "WEBP", **options)
     return content.getvalue()

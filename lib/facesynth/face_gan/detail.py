@@ -35,8 +35,8 @@ def normal_map(
     )
     up = unit(np.cross(out, right))
     right = np.cross(up, out)
-    down, across = np.gradient(np.asarray(displacement, dtype=np.float64))
-    rise = size * (across[..., None] * of_u - down[..., None] * of_v)
+    down, across = np.gradient(displacement[..., None], axis=(0, 1))
+    rise = size * (across * of_u - down * of_v)
     lean = [-(rise * axis).sum(axis=-1) for axis in (right, up)]
     bent = unit(np.stack([*lean, np.ones((size, size))], axis=-1))
     tangents = np.column_stack([along, np.ones(len(along))]).astype(np.float32)
