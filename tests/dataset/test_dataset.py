@@ -16,6 +16,7 @@ import filelock
 import joblib
 import numpy as np
 import pytest
+import trimesh
 from another_face import write
 from PIL import Image
 from scipy.spatial import cKDTree
@@ -506,6 +507,19 @@ def test_a_data_set_of_before_displacement_is_still_read(copy, whole):
     np.testing.assert_array_equal(old.textures, whole.textures)
     with pytest.raises(DatasetError, match=r"out holds no displacement"):
         _ = old.displacement
+
+
+def test_the_command_writes_a_scan_with_its_detail(whole, tmp_path):
+    command = ["export", str(whole.folder), "a/second", "--out"]
+    assert main([*command, str(tmp_path / "bent")]) == 0
+    assert main([*command, str(tmp_path / "moved"), "--displaced", "1"]) == 0
+    kinds = ("-texture.png", ".glb", ".mtl", ".obj", ".png")
+    for name in ("bent", "moved"):
+        found = sorted(path.name for path in (tmp_path / name / "a").iterdir())
+        assert found == [f"second{kind}" for kind in kinds]
+    assert b"normalTexture" in (tmp_path / "bent/a/second.glb").read_bytes()
+    fine = trimesh.load_mesh(tmp_path / "moved/a/second.obj", process=False)
+    assert len(fine.faces) == 4 * len(standard().faces)
 
 
 def test_what_is_released_is_the_population_as_scanned():
