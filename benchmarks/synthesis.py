@@ -29,8 +29,9 @@ import torch  # noqa: E402
 
 from facesynth.dataset import dataset  # noqa: E402
 from facesynth.evaluation.scores import shrunk  # noqa: E402
+from facesynth.face_gan.face import Face  # noqa: E402
 from facesynth.face_gan.released_models import released  # noqa: E402
-from facesynth.face_gan.synthesis import Face, synthesize  # noqa: E402
+from facesynth.face_gan.synthesis import synthesize  # noqa: E402
 from facesynth.morphable_model import MorphableModel  # noqa: E402
 
 N_COMPONENTS = 200

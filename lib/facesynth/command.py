@@ -54,6 +54,12 @@ def cli() -> None:
 @click.option("--out", type=_PATH, required=True, help="The data set's folder.")
 @click.option("--resolution", type=int, default=256, help="Of the images, in pixels.")
 @click.option("--quality", type=int, default=95, help="Of the textures as WebP; 100 loses nothing.")
+@click.option(
+    "--displacement",
+    type=click.Choice(["full", "half", "none"]),
+    default="full",
+    help="Detail finer than the template's vertices, in all pixels or half as many along a side.",
+)
 @click.option("--unit", type=click.Choice(list(MM)), default="mm", help="Of the scans' numbers.")
 @click.option(
     "--template",
@@ -74,6 +80,7 @@ def dataset(
     out: Path,
     resolution: int,
     quality: int,
+    displacement: Any,
     unit: Any,
     template: Path | None,
     population: int | None,
@@ -105,7 +112,13 @@ def dataset(
 
         source = OpenWorld(population or 0, seed, resolution, jobs)
     made = building.build(
-        source, out, template=face, resolution=resolution, quality=quality, n_jobs=jobs
+        source,
+        out,
+        template=face,
+        resolution=resolution,
+        quality=quality,
+        displacement=displacement,
+        n_jobs=jobs,
     )
     for name, reason in made.failed.items():
         click.echo(f"failed: {name}: {reason}", err=True)
@@ -213,6 +226,30 @@ def synthesize(out: Path, count: int, seed: int, **settings: Any) -> None:
 
     names = synthesis.write(out, count, seed, **settings)  # the other options have its names
     click.echo(f"written: {len(names)} faces, {names[0]} to {names[-1]}, in {out}")
+
+
+@cli.command()
+@_dataset
+@click.argument("names", nargs=-1)
+@click.option("--out", type=_PATH, required=True, help="Folder, made if need be.")
+@click.option(
+    "--displaced",
+    type=int,
+    help="Rounds of subdivision, 0 to 4: the detail moves vertices. By default, a normal map.",
+)
+def export(dataset: Path, names: tuple[str, ...], out: Path, displaced: int | None) -> None:
+    """Write faces of a data set, by the NAMES of their scans or all, as `synthesize` does.
+
+    The detail that scans measured is a normal map in a .glb, or that of a finer mesh.
+    """
+    from facesynth.dataset.dataset import load
+    from facesynth.face_gan.face import scanned
+
+    scans = load(dataset).named(names)
+    for name, face in zip(scans.names, scanned(scans), strict=True):
+        for suffix in (".glb", ".obj", ".png"):
+            face.export(out / f"{name}{suffix}", displaced)
+    click.echo(f"written: {len(scans)} faces in {out}")
 
 
 @cli.command()

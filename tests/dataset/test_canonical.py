@@ -1,12 +1,15 @@
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.spatial import Delaunay
 
 from facesynth import virtual_scanner
 from facesynth.dataset import canonical
+from facesynth.mapping.image_mapping import ImageMapping, cross_2d, rasterize
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import sample
+from facesynth.population import paint, sample
 from facesynth.rendering import colour
 from facesynth.scans import Scan
 from facesynth.surface.mesh import MeshArrayError
@@ -69,6 +72,7 @@ def test_a_hole_is_not_valid(clean, mapping):
     assert inside.sum() > 50
     assert before.valid[inside].mean() > 0.95
     assert not after.valid[inside].any()
+    assert not after.displacement[~after.valid].any()
     assert not (after.valid & ~before.valid).any()
     # the fill looks like skin
     skin = before.image[inside].mean(axis=0)
@@ -117,6 +121,90 @@ def test_deterministic(virtual, mapping):
     )
     np.testing.assert_array_equal(one.image, two.image)
     np.testing.assert_array_equal(one.valid, two.valid)
+
+
+def plane(points):
+    """A scan of a sheet over (n, 2) places at heights (n,), which faces z."""
+    vertices = np.column_stack([points, height(*points.T)])
+    faces = Delaunay(points).simplices
+    a, b, c = (points[faces[:, k]] for k in range(3))
+    turned = cross_2d(b - a, c - a) < 0
+    faces[turned] = faces[turned, ::-1]
+    uv = points[faces] / 100 + 0.5
+    grey = np.full((64, 64, 3), 128, np.uint8)
+    return Scan(vertices, faces, uv, np.zeros(len(faces), int), (grey,))
+
+
+def height(x, y):
+    return 0.4 + 0.008 * x - 0.005 * y
+
+
+@pytest.fixture(scope="module")
+def sheet():
+    """A flat template of a square, and a tilted scan of it."""
+    uv, faces = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]]), np.array([[0, 1, 2], [0, 2, 3]])
+    flat = np.column_stack([80 * uv - 40, np.zeros(4)])
+    mapping = ImageMapping(uv, faces, *rasterize(uv, faces, SIZE))
+    none = np.arange(0)
+    mapping.template = SimpleNamespace(vertices=flat, regions={}, known=none, landmarks=none)
+    dense = np.random.default_rng(1).uniform(-50, 50, (900, 2))
+    return flat, mapping, plane(dense)
+
+
+def test_displacement_is_the_height_above_the_template(sheet):
+    flat, mapping, scan = sheet
+    found = canonical.canonical_texture(scan, flat, mapping)
+    points, normals = mapping.surface(flat)
+    np.testing.assert_allclose(normals, np.broadcast_to([0, 0, 1], normals.shape), atol=1e-12)
+    true = height(points[..., 0], points[..., 1])
+    assert true.min() < 0 < true.max()
+    assert inner(found.valid, 6).mean() > 0.9
+    np.testing.assert_allclose(found.displacement[found.valid], true[found.valid], atol=1e-4)
+    assert not found.displacement[~found.valid].any()
+    below = canonical.canonical_texture(scan, flat + [0, 0, 1.0], mapping)
+    both = found.valid & below.valid
+    assert both.any()
+    np.testing.assert_allclose(below.displacement[both], true[both] - 1, atol=1e-4)
+
+
+def test_a_surface_that_faces_the_other_way_or_is_far_is_not_measured(sheet):
+    flat, mapping, scan = sheet
+    turned = dataclasses.replace(scan, faces=scan.faces[:, ::-1], uv=scan.uv[:, ::-1])
+    for case, at in ((turned, flat), (scan, flat - [0, 0, 5]), (scan, flat + [0, 0, 5])):
+        found = canonical.canonical_texture(case, at, mapping)
+        assert not found.valid.any()
+        assert not found.displacement.any()
+    # of two sheets, the nearer one that faces the same way
+    above = dataclasses.replace(
+        scan,
+        vertices=np.vstack([scan.vertices, scan.vertices + [0, 0, -1.3]]),
+        faces=np.vstack([scan.faces, scan.faces[:, ::-1] + len(scan.vertices)]),
+        uv=np.vstack([scan.uv, scan.uv[:, ::-1]]),
+        photograph=np.tile(scan.photograph, 2),
+    )
+    found = canonical.canonical_texture(above, flat, mapping)
+    points, _ = mapping.surface(flat)
+    true = height(points[..., 0], points[..., 1])
+    assert inner(found.valid, 6).mean() > 0.9
+    np.testing.assert_allclose(found.displacement[found.valid], true[found.valid], atol=1e-4)
+
+
+def test_a_scan_without_noise_shows_the_relief_of_the_skin(mapping, clean):
+    texture, relief = paint(4, 0, SIZE, clean.vertices)
+    scan = virtual_scanner.scan(
+        clean.vertices,
+        texture,
+        seed=4,
+        mapping=mapping,
+        relief=relief,
+        settings=virtual_scanner.EXACT,
+    )
+    found = canonical.canonical_texture(scan, scan.truth.vertices, mapping)
+    true, valid = relief.astype(float), found.valid
+    assert np.corrcoef(found.displacement[valid], true[valid])[0, 1] > 0.6
+    off = np.median(np.abs(found.displacement - true)[valid])
+    assert off < 0.02  # mm
+    assert off < np.median(np.abs(true)[valid]) / 2
 
 
 def test_vertices_of_another_template_are_refused(clean, mapping):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import json
 import os
 import random
 import shutil
@@ -15,6 +16,7 @@ import filelock
 import joblib
 import numpy as np
 import pytest
+import trimesh
 from another_face import write
 from PIL import Image
 from scipy.spatial import cKDTree
@@ -24,6 +26,7 @@ from facesynth.alignment.deformation import similarity
 from facesynth.alignment.registration import nonrigid
 from facesynth.command import main
 from facesynth.dataset import aligned_scan, building, contact_sheet, dataset
+from facesynth.dataset.packing import DISPLACEMENT_STEP
 from facesynth.dataset.sources import DatasetError, Folder, find
 from facesynth.face_gan import release as face_gan_release
 from facesynth.files.atomic import WriteError
@@ -304,6 +307,10 @@ def test_folders_that_cannot_be_used(tmp_path):
         build(Folder(tmp_path / "scans", unit="inch"), tmp_path / "out")
     with pytest.raises(DatasetError, match="quality must be from 1 to 100, got 0"):
         building.build(tmp_path / "scans", tmp_path / "out", quality=0)
+    with pytest.raises(DatasetError, match="displacement 'half' at 65 pixels; known are full, ha"):
+        building.build(tmp_path / "scans", tmp_path / "out", resolution=65, displacement="half")
+    with pytest.raises(DatasetError, match="displacement 'some' at 256"):
+        building.build(tmp_path / "scans", tmp_path / "out", displacement="some")
     assert not (tmp_path / "out").exists()
     with pytest.raises(DatasetError, match="contains no finished data set"):
         dataset.load(tmp_path / "out")
@@ -366,12 +373,17 @@ def test_command(copy, capsys):
 def test_command_when_all_scans_fail(tmp_path, capsys):
     (tmp_path / "bad.obj").write_text("")
     arguments = ["dataset", str(tmp_path), "--out", str(tmp_path / "out"), "--jobs", "1"]
-    assert main(arguments) == 1
+    assert main([*arguments, "--displacement", "none"]) == 1
     assert "0 scans in" in capsys.readouterr().out
     made = dataset.load(tmp_path / "out")
     assert made.names == ()
     assert list(made.failed) == ["bad"]
     assert made.textures.shape == (0, 256, 256, 3)
+    assert not made.has_displacement
+    assert main([*arguments, "--displacement", "half"]) == 1
+    assert (
+        "was made with displacement 'none'; now given: displacement 'h" in capsys.readouterr().err
+    )
 
 
 def test_a_real_scan(real_data_folder, tmp_path):
@@ -438,6 +450,9 @@ def test_nothing_is_lost_but_what_is_said(scans, whole, tmp_path):
         arrays = aligned_scan.align(scan_, mapping)
         np.testing.assert_array_equal(arrays["texture"], exact.textures[row])
         np.testing.assert_array_equal(arrays["valid"], exact.valid[row])
+        rounded = np.abs(arrays["displacement"] - exact.displacement[row])
+        assert rounded.max() <= DISPLACEMENT_STEP / 2 + 1e-6
+        assert arrays["displacement"].any()
         off = arrays["geometry"] - exact.geometry[row]
         assert np.sqrt((off**2).mean()) < 0.03  # mm
 
@@ -457,6 +472,54 @@ def test_arrays_in_memory_are_a_data_set_as_well():
         _ = scans.take(numbers != 1).neutral_geometry
     with pytest.raises(DatasetError, match="2 subjects have no neutral scan, the first is 1"):
         _ = scans.take(scans.expressions > 0).neutral_geometry
+
+
+def test_displacement_in_memory():
+    images, detail = (
+        np.zeros((3, 4, 4, 3), np.uint8),
+        np.zeros((3, 4, 4)) + np.arange(3)[:, None, None],
+    )
+    plain = dataset.Dataset.of(np.zeros((3, 2, 3)), images)
+    assert not plain.has_displacement
+    with pytest.raises(DatasetError, match="holds no displacement: it was left out"):
+        _ = plain.displacement
+    scans = dataset.Dataset.of(np.zeros((3, 2, 3)), images, displacement=detail)
+    assert scans.take(np.array([2, 0])).displacement[:, 0, 0].tolist() == [2, 0]
+    assert scans.fingerprint != plain.fingerprint
+    assert scans.named(["1"]).displacement.max() == 1
+    for wrong in (detail[:, :2], detail[:2], detail * np.nan):
+        with pytest.raises(DatasetError, match=r"expected finite numbers for all .*\(3, 4, 4\)"):
+            dataset.Dataset.of(np.zeros((3, 2, 3)), images, displacement=wrong)
+
+
+def test_a_data_set_of_before_displacement_is_still_read(copy, whole):
+    _, out = copy
+    assert whole.has_displacement
+    assert np.median(np.abs(whole.displacement[whole.valid])) > 0.01  # mm
+    assert not whole.displacement[~whole.valid].any()
+    settings = json.loads((out / dataset.SETTINGS).read_text())
+    assert settings.pop("displacement") == "full"
+    (out / dataset.SETTINGS).write_text(json.dumps(settings))
+    for path in (out / "scans").rglob("*.npz"):
+        kept = {k: v for k, v in np.load(path).items() if not k.startswith("displacement")}
+        np.savez(path, **kept)
+    old = dataset.load(out)
+    np.testing.assert_array_equal(old.textures, whole.textures)
+    with pytest.raises(DatasetError, match=r"out holds no displacement"):
+        _ = old.displacement
+
+
+def test_the_command_writes_a_scan_with_its_detail(whole, tmp_path):
+    command = ["export", str(whole.folder), "a/second", "--out"]
+    assert main([*command, str(tmp_path / "bent")]) == 0
+    assert main([*command, str(tmp_path / "moved"), "--displaced", "1"]) == 0
+    kinds = ("-texture.png", ".glb", ".mtl", ".obj", ".png")
+    for name in ("bent", "moved"):
+        found = sorted(path.name for path in (tmp_path / name / "a").iterdir())
+        assert found == [f"second{kind}" for kind in kinds]
+    assert b"normalTexture" in (tmp_path / "bent/a/second.glb").read_bytes()
+    fine = trimesh.load_mesh(tmp_path / "moved/a/second.obj", process=False)
+    assert len(fine.faces) == 4 * len(standard().faces)
 
 
 def test_what_is_released_is_the_population_as_scanned():

@@ -22,9 +22,9 @@ from facesynth.command import main
 from facesynth.expressions import measure
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan import released_models, synthesis
+from facesynth.face_gan.face import Face, UnknownFormatError
 from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.face_gan.released_models import WeightsError
-from facesynth.face_gan.synthesis import Face
 from facesynth.files.atomic import WriteError
 from facesynth.gan.run_folder import CONFIG, GENERATOR
 from facesynth.mapping.universal_mapping import UniversalMapping
@@ -304,7 +304,7 @@ def test_an_unknown_expression_is_named():
 
 
 def test_an_unknown_kind_of_file_is_named(faces, tmp_path):
-    with pytest.raises(synthesis.UnknownFormatError, match=r"written as .glb, .obj, .png, not as"):
+    with pytest.raises(UnknownFormatError, match=r"written as .glb, .obj, .png, not as"):
         faces[0].export(tmp_path / "face.ply")
     assert not list(tmp_path.iterdir())
 

@@ -139,6 +139,20 @@ def test_relief_is_measured(face, skin, mapping):
     assert raised.truth.holes.mean() < plain.truth.holes.mean() + 0.02  # truth has it, too
 
 
+def test_heights_are_counted_from_the_true_skin(face, skin, mapping):
+    relief = np.fromfunction(lambda r, c: 0.4 * np.sin(r / 9) + 0.3 * np.cos(c / 7), (R, R))
+    made = scan(face, skin, seed=2, mapping=mapping, settings=PERFECT, relief=relief)
+    points, normals = (x.reshape(-1, 3) for x in mapping.surface(made.truth.vertices, relief))
+    for away in (0.0, 0.3, -0.2):
+        heights = made.truth.heights(points + away * normals, mapping)
+        assert np.median(np.abs(heights - away)) < 0.005  # mm
+        assert np.percentile(np.abs(heights - away), 90) < 0.05
+    measured = made.truth.heights(made.vertices, mapping)
+    assert np.median(np.abs(measured)) < 0.02
+    bare = dataclasses.replace(made.truth, relief=None).heights(made.vertices, mapping)
+    assert np.median(np.abs(bare)) > 0.15
+
+
 def test_photographs_show_the_place_that_a_triangle_covers(perfect, mapping):
     """Colours found by uv are those that the canonical image has at the same place."""
     centres = perfect.vertices[perfect.faces].mean(axis=1)

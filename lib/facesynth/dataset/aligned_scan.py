@@ -51,6 +51,7 @@ class Task:
     template: Path  # a file that `Template.save` wrote
     resolution: int
     quality: int
+    displacement: str
 
 
 def is_done(task: Task) -> bool:
@@ -114,7 +115,8 @@ def code(modules: tuple[str, ...]) -> str:
 def align(scan: Scan, mapping: UniversalMapping) -> Arrays:
     """Align a mapping's template with a scan.
 
-    Returns a scan's `geometry` (m, 3) mm, `texture` (R, R, 3) sRGB and what is `valid` (R, R).
+    Returns a scan's `geometry` (m, 3) mm, `texture` (R, R, 3) sRGB, what is `valid` (R, R), and
+    the `displacement` (R, R) mm.
 
     Raises `ScanError`, `MeshError`, `AlignmentError`, or `TooFewPointsError`.
     """
@@ -129,6 +131,7 @@ def align(scan: Scan, mapping: UniversalMapping) -> Arrays:
         "geometry": rigid(vertices, template).apply(vertices).astype(np.float32),
         "texture": to_uint8(canonical.image),
         "valid": canonical.valid,
+        "displacement": canonical.displacement,
     }
 
 
@@ -136,7 +139,8 @@ def _align(task: Task) -> Arrays:
     source = task.part.digest()  # before it is read: a file that changes meanwhile is noticed
     to = mapping(task.resolution, _template(task.template))
     scans = [align(scan, to) for scan in task.part.scans()]
-    return packing.pack(scans, to.template, task.quality) | {"source": np.array(source)}
+    packed = packing.pack(scans, to.template, task.quality, task.displacement)
+    return packed | {"source": np.array(source)}
 
 
 def _reason(error: Exception) -> str:

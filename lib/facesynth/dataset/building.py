@@ -32,7 +32,7 @@ from facesynth.dataset.dataset import (
     load,
     scans_file,
 )
-from facesynth.dataset.packing import LOSSLESS
+from facesynth.dataset.packing import DISPLACEMENT, LOSSLESS
 from facesynth.dataset.sources import DatasetError, Entry, Folder, Source
 from facesynth.files import tables
 from facesynth.files.atomic import WriteError, write_text
@@ -47,6 +47,7 @@ def build(
     template: Template | None = None,
     resolution: int = 256,
     quality: int = 95,
+    displacement: str = "full",
     n_jobs: int = -1,
     progress: bool = True,
 ) -> Dataset:
@@ -59,6 +60,8 @@ def build(
     template    what is aligned with each scan, by default the project's own
     resolution  pixels along the side of the canonical images
     quality     of the textures as WebP images, 1 to 100; 100 loses nothing
+    displacement  how much of the scans' detail is kept: "full", a value for every pixel, some 15 kB
+                a scan at 256 x 256; "half", one for each 2 x 2 pixels, a quarter of that; or "none"
     n_jobs      worker processes, as in joblib (-1: one for each core)
     progress    whether to show a bar
 
@@ -69,15 +72,22 @@ def build(
     """
     if not 1 <= quality <= LOSSLESS:
         raise DatasetError(f"quality must be from 1 to {LOSSLESS}, got {quality}")
+    every = DISPLACEMENT.get(displacement)
+    if every is None or (every and resolution % every):
+        raise DatasetError(
+            f"displacement {displacement!r} at {resolution} pixels; known are "
+            f"{', '.join(DISPLACEMENT)}, and an odd resolution has no half"
+        )
     if isinstance(source, str | os.PathLike):
         source = Folder(Path(source))
     resolution, parts, to = check_resolution(resolution), source.parts(), Path(out).absolute()
     face = standard() if template is None else template
     tasks = {
-        name: Task(part, scans_file(to, name), to / TEMPLATE, resolution, quality)
+        name: Task(part, scans_file(to, name), to / TEMPLATE, resolution, quality, displacement)
         for name, part in parts.items()
     }
-    settings = {"resolution": resolution, "quality": quality, "template": face.digest}
+    settings = {"resolution": resolution, "quality": quality, "displacement": displacement}
+    settings["template"] = face.digest
     with _locked(to):
         _settle(to, settings | source.settings() | aligned_scan.made_by())
         if not (to / TEMPLATE).exists():

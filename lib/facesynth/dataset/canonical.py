@@ -1,9 +1,10 @@
-"""A scan's texture on the template: Sections 5.2, 5.3 and 6 of the paper.
+"""A scan's texture on the template, and its detail: Sections 5.2, 5.3 and 6 of the paper.
 
 Once the template has been deformed onto a scan, each pixel of the canonical image is a point of
-the deformed template; its colour is that of the scan's photograph there. Where the scan has a hole,
-or shows something else than the face, the pixel is invalid: "data corruptions may affect the
-training data samples that are given to the network", and Section 6 learns from valid pixels only.
+the deformed template; its colour is that of the scan's photograph there. How far off the scan lies
+along the template's normal is detail that is finer than the template's vertices. Where the scan has
+a hole, or shows something else than the face, the pixel is invalid: "data corruptions may affect
+the training data samples that are given to the network", and Section 6 learns from valid ones only.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from facesynth.dataset.stray_hair import stray_hair
 from facesynth.mapping import UniversalMapping
 from facesynth.scans.scan import Scan
 from facesynth.scans.scanned_surface import Colours, Places, ScannedSurface
-from facesynth.surface.mesh import FloatArray, MeshArrayError, check_arrays, vertex_normals
+from facesynth.surface.mesh import FloatArray, MeshArrayError, check_arrays
 
 Mask = NDArray[np.bool_]
 
@@ -40,12 +41,16 @@ class Canonical:
            be looked at and not to be learned from
     raw    (R, R, 3) the same as it was taken, with whatever the scan has at invalid pixels, and
            black where it has nothing
-    valid  (R, R), True where the scan shows the face
+    valid  (R, R), True where the scan shows the face: in colour, and in shape within `NEAR` of the
+           deformed template, facing the same way
+    displacement  (R, R) mm from the deformed template to the scan, along the normals of
+           `ImageMapping.surface`, outwards; 0 where it is not valid
     """
 
     image: Colours
     raw: Colours
     valid: Mask
+    displacement: FloatArray
 
 
 def canonical_texture(
@@ -59,22 +64,21 @@ def canonical_texture(
 
     Raises `MeshArrayError` when the vertices do not fit the mapping.
     """
-    deformed, faces = check_arrays(vertices, mapping.faces)
+    deformed, _ = check_arrays(vertices, mapping.faces)
     if len(deformed) != len(mapping.uv):
         raise MeshArrayError(
             f"vertices have shape {deformed.shape}; the mapping's template has {len(mapping.uv)}"
         )
     surface = scan if isinstance(scan, ScannedSurface) else ScannedSurface(scan)
     size = mapping.resolution
-    points = mapping.to_image(deformed)  # (R, R, 3)
-    normals = mapping.to_image(vertex_normals(deformed, faces))
-    places, distance = _see(surface, points.reshape(-1, 3), normals.reshape(-1, 3))
-    folded = _in_folds(surface, points.reshape(-1, 3), places, distance)
+    points, normals = mapping.surface(deformed)  # (R, R, 3) each
+    places, offset = _see(surface, points.reshape(-1, 3), normals.reshape(-1, 3))
+    folded = _in_folds(surface, points.reshape(-1, 3), places, offset)
     busy = _busy(mapping)
     facing = np.einsum("kc,kc->k", surface.normals_at(places), normals.reshape(-1, 3))
     facing[folded] = 1
     square = surface.squareness[places.triangle] > SQUARE
-    there = (places.found & (distance < NEAR)).reshape(size, size)
+    there = (places.found & (np.abs(offset) < NEAR)).reshape(size, size)
     seen = there & ((facing > FACING) & square).reshape(size, size)
     seen |= there & ~_large(~seen)  # a few noisy triangles are no hole
 
@@ -84,11 +88,12 @@ def canonical_texture(
     image = level_seams(image, np.where(seen, chart, -1))
     hair = _hairs(surface, places, pixel.ravel()).reshape(size, size)
     valid = _tidy(seen & mapping.mask, pixel) & ~(hair & ~busy)
-    return Canonical(fill(image, valid), image, valid)
+    displacement = np.where(valid, offset.reshape(size, size), 0)
+    return Canonical(fill(image, valid), image, valid, displacement)
 
 
 def fill(image: NDArray[np.floating], valid: Mask) -> Colours:
-    """Fill invalid pixels (R, R, 3) smoothly from the valid ones (R, R) around them.
+    """Fill invalid pixels (R, R, c) smoothly from the valid ones (R, R) around them.
 
     Pull and push: valid pixels are averaged into ever coarser images until no gap is left, and
     the gaps of each are filled from the next.
@@ -100,17 +105,17 @@ def fill(image: NDArray[np.floating], valid: Mask) -> Colours:
 def _see(
     surface: ScannedSurface, points: FloatArray, normals: FloatArray
 ) -> tuple[Places, FloatArray]:
-    """Where the normals (k, 3) through points (k, 3) meet the scan, and how far off (k,) in mm.
+    """Where unit normals (k, 3) through points (k, 3) meet the scan, and how far out (k,) in mm.
 
-    Of the two sides the nearer one that faces the same way counts.
+    Of the two sides the nearer one that faces the same way counts; infinite where there is none.
     """
     best = Places(np.full(len(points), -1), np.zeros((len(points), 3)))
     least = np.full(len(points), np.inf)
     for side in (1.0, -1.0):
         hit = surface.cast(points - side * STEP * normals, side * normals)
-        away = np.linalg.norm(surface.points(hit) - points, axis=1)
+        away = np.einsum("kc,kc->k", surface.points(hit) - points, normals)
         same = hit.found & (np.einsum("kc,kc->k", surface.normals[hit.triangle], normals) > 0)
-        better = same & (away < least)
+        better = same & (np.abs(away) < np.abs(least))
         least = np.where(better, away, least)
         best = Places(
             np.where(better, hit.triangle, best.triangle),
@@ -120,20 +125,20 @@ def _see(
 
 
 def _in_folds(
-    surface: ScannedSurface, points: FloatArray, places: Places, distance: FloatArray
+    surface: ScannedSurface, points: FloatArray, places: Places, offset: FloatArray
 ) -> Mask:
     """Which points (k, 3) lie in a fold that the scan shows from outside: between closed lips.
 
-    Their normals meet nothing near; the nearest places on the scan take the places' stead.
+    Their normals meet nothing near; the nearest places on the scan take the places' stead, and
+    their offsets are 0.
     """
-    folded = np.flatnonzero(~places.found | (distance > NEAR))
+    folded = np.flatnonzero(~places.found | (np.abs(offset) > NEAR))
     nearest = surface.nearest(points[folded])
-    away = np.linalg.norm(surface.points(nearest) - points[folded], axis=1)
-    close = away < FOLD
+    close = np.linalg.norm(surface.points(nearest) - points[folded], axis=1) < FOLD
     folded = folded[close]
     places.triangle[folded] = nearest.triangle[close]
     places.weights[folded] = nearest.weights[close]
-    distance[folded] = away[close]
+    offset[folded] = 0
     return np.isin(np.arange(len(points)), folded)
 
 

@@ -4,7 +4,8 @@
 
     settings.json  what it was made with; other settings are refused
     template.npz   what was aligned with every scan
-    scans/*.npz    the scans: geometry, texture, valid pixels, and a digest of their source's files
+    scans/*.npz    the scans: geometry, texture, valid pixels, displacement unless it was left out,
+                   and a digest of their source's files
     scans.csv      a line for each scan: name, file, subject, expression, and labels if any
     failed.csv     the scans that could not be used, and why
     rejected.txt   yours: names, one a line, that `load` leaves out
@@ -51,6 +52,7 @@ class Dataset:
     labels            further columns of the table of scans, (n,) each: what is known of the subject
     failed            name -> reason, of scans that are not there
     folder            of the files; None for arrays in memory
+    has_displacement  whether there is one: not in data sets of before it was measured
     """
 
     template: Template
@@ -63,6 +65,7 @@ class Dataset:
     labels: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
+    has_displacement: bool = False
     _places: tuple[Place, ...] = ()
     _arrays: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
@@ -73,13 +76,25 @@ class Dataset:
         textures: NDArray[np.uint8],
         valid: NDArray[np.bool_] | None = None,
         *,
+        displacement: NDArray[np.floating] | None = None,
         subjects: ArrayLike | None = None,
         expressions: ArrayLike | None = None,
         expression_names: Sequence[str] = (NEUTRAL,),
         template: Template | None = None,
     ) -> "Dataset":
-        """A data set of arrays: see the attributes. By default n subjects at rest, all valid."""
+        """A data set of arrays: see the attributes. By default n subjects at rest, all valid.
+
+        Raises `DatasetError` for a displacement that has another shape or is not finite.
+        """
         n = len(geometry)
+        measured: dict[str, NDArray[Any]] = {}
+        if displacement is not None:
+            if displacement.shape != textures.shape[:3] or not np.isfinite(displacement).all():
+                raise DatasetError(
+                    f"displacement has shape {displacement.shape}; expected finite numbers for all "
+                    f"pixels of the textures, {textures.shape[:3]}, and 0 where none is known"
+                )
+            measured["displacement"] = displacement
         numbers = np.arange(n) if subjects is None else np.asarray(subjects, np.intp)
         return cls(
             standard() if template is None else template,
@@ -89,7 +104,9 @@ class Dataset:
             np.zeros(n, np.intp) if expressions is None else np.asarray(expressions, np.intp),
             tuple(map(str, range(numbers.max(initial=-1) + 1))),
             tuple(expression_names),
-            _arrays={
+            has_displacement=bool(measured),
+            _arrays=measured
+            | {
                 "geometry": geometry,
                 "textures": textures,
                 "valid": np.ones(textures.shape[:3], bool) if valid is None else valid,
@@ -122,6 +139,21 @@ class Dataset:
         return self._read("valid", of, (R, R), np.bool_)
 
     @property
+    def displacement(self) -> NDArray[np.float32]:
+        """(n, R, R) mm from the geometry's surface out to the scan's; 0 where it is not valid.
+
+        Along the normals of `ImageMapping.surface`. Raises `DatasetError` where it was not kept.
+        """
+        if not self.has_displacement:
+            raise DatasetError(
+                f"{self.folder or 'the data set'} holds no displacement: it was left out, or is not"
+                " measured in older data sets; build it anew in another folder"
+            )
+        R = self.resolution
+        of = functools.partial(packing.displacement, resolution=R)
+        return self._read("displacement", of, (R, R), np.float32)
+
+    @property
     def neutral_geometry(self) -> NDArray[np.float32]:
         """(n, m, 3) mm: each scan's subject without expression (Section 9).
 
@@ -151,8 +183,9 @@ class Dataset:
             with self._file(file).open("rb") as content:
                 digest.update(hashlib.file_digest(content, "sha256").digest())
         if not self._places:
-            for name in ("geometry", "textures", "valid"):
-                digest.update(np.ascontiguousarray(getattr(self, name)).tobytes())
+            for name in ("geometry", "textures", "valid", "displacement"):
+                if name in self._arrays:
+                    digest.update(np.ascontiguousarray(self._arrays[name]).tobytes())
         return digest.hexdigest()[:16]
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.integer]) -> "Dataset":
@@ -167,6 +200,12 @@ class Dataset:
             _places=tuple(self._places[k] for k in index) if self._places else (),
             _arrays={name: of[index] for name, of in self._arrays.items()},
         )
+
+    def named(self, names: Sequence[str]) -> "Dataset":
+        """The scans of these names; all of them for none. Raises `DatasetError`."""
+        if unknown := set(names) - set(self.names):
+            raise DatasetError(f"the data set has no scans {sorted(unknown)}")
+        return self.take(np.isin(self.names, names)) if names else self
 
     def _file(self, name: str) -> Path:
         assert self.folder is not None
@@ -236,6 +275,7 @@ def load(path: str | os.PathLike[str]) -> Dataset:
         {key: np.array([r[key] for r in rows]) for key in (rows or [{}])[0] if key not in COLUMNS},
         failed,
         folder,
+        settings.get("displacement", "none") != "none",
         tuple(places),
     )
     rejected = _rejected(folder / REJECTED)

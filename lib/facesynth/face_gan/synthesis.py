@@ -7,37 +7,27 @@ smiling = facesynth.synthesize(8, seed=0, expression="smile")
 
 import csv
 import functools
-import io
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import trimesh
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm.auto import tqdm
 
 from facesynth import expressions, gan
-from facesynth.evaluation import identity
-from facesynth.evaluation.annotation import GROUPS, Label, annotator
+from facesynth.evaluation.annotation import GROUPS
 from facesynth.evaluation.scores import shrunk
 from facesynth.face_gan import released_models
+from facesynth.face_gan.face import Face
 from facesynth.face_gan.released_models import ReleasedModel, load_first
 from facesynth.files import tables
-from facesynth.files.atomic import write_bytes, write_text
-from facesynth.rendering import Camera, render
-from facesynth.surface.mesh import vertex_normals
-from facesynth.template import Template, standard
+from facesynth.files.atomic import write_text
 
 HALVINGS = 2  # textures come in the generator's size, half and a quarter of it
 BATCH = 8  # faces made at a time: more are not faster on a processor, and take memory
-ROUGHNESS = 0.6  # of glTF's material: skin is neither a mirror nor chalk
-MM = 1e-3  # metres, glTF's unit
-VIEW = Camera(yaw=-20)
 
 
 class SynthesisError(ValueError):
@@ -54,105 +44,6 @@ class UnknownSizeError(SynthesisError):
 
 class UnknownExpressionError(SynthesisError):
     """Unknown expression."""
-
-
-class UnknownFormatError(SynthesisError):
-    """Unsupported file format."""
-
-
-@dataclass(frozen=True)
-class Face:
-    """A face in a template's topology.
-
-    vertices  (m, 3) mm, y up, z towards the viewer
-    texture   (R, R, 3) sRGB, over the universal mapping's uv
-    uv        (m, 2) in [0, 1]; the texture's row 0 is at v = 1
-    template  by default the project's own
-    """
-
-    vertices: NDArray[np.float32]
-    texture: NDArray[np.uint8]
-    uv: NDArray[np.float64]
-    template: Template = field(default_factory=standard, repr=False)
-
-    @property
-    def faces(self) -> NDArray[np.int64]:
-        """(f, 3) triangles, counter-clockwise from outside: the same for all faces."""
-        return self.template.faces
-
-    @functools.cached_property
-    def labels(self) -> dict[str, Label]:
-        """Gender, ancestry and age group of the nearest cluster of scans, and how sure that is.
-
-        {"gender": ("female", 0.98), "ancestry": ..., "age": ...}, found when it is asked for, which
-        takes a quarter of a second. The scans are the book's open population. See `annotation` for
-        what the labels mean, and chapter 09 for how often they are right.
-        """
-        chip = identity.chip(self.vertices, self.texture, self.uv, self.template)
-        found = identity.embed([chip])
-        return annotator().predict(found)[0]
-
-    def picture(self, size: int = 512) -> NDArray[np.uint8]:
-        """Render the face from the front, slightly turned: (size, size, 4) sRGB with alpha."""
-        return render(self.vertices, self.faces, self.uv, self.texture, camera=VIEW, size=size)
-
-    def export(self, path: str | os.PathLike[str]) -> None:
-        """Write the face, as the file's suffix says.
-
-        .glb  with its texture inside, in metres, as glTF has it: for Blender, browsers, phones
-        .obj  in mm, with its material (.mtl) and texture (-texture.png) beside it
-        .png  a picture of it
-
-        Raises `UnknownFormatError`, and `WriteError` where the file cannot be written: then
-        nothing half-written is left.
-        """
-        file = Path(path)
-        writers: dict[str, Callable[[Path], None]] = {
-            ".glb": self._write_glb,
-            ".obj": self._write_obj,
-            ".png": self._write_picture,
-        }
-        if file.suffix.lower() not in writers:
-            raise UnknownFormatError(
-                f"{file}: faces are written as {', '.join(writers)}, not as {file.suffix!r}"
-            )
-        writers[file.suffix.lower()](file)
-
-    def _mesh(self, scale: float, name: str) -> trimesh.Trimesh:
-        material = trimesh.visual.material.PBRMaterial(
-            name=name,
-            baseColorTexture=Image.fromarray(self.texture),
-            metallicFactor=0.0,
-            roughnessFactor=ROUGHNESS,
-        )
-        looks = trimesh.visual.TextureVisuals(uv=self.uv, material=material)
-        return trimesh.Trimesh(
-            scale * self.vertices,
-            self.faces,
-            vertex_normals=vertex_normals(self.vertices, self.faces),
-            visual=looks,
-            process=False,
-        )
-
-    def _write_glb(self, file: Path) -> None:
-        content = self._mesh(MM, file.stem).export(file_type="glb", include_normals=True)
-        write_bytes(file, content)
-
-    def _write_obj(self, file: Path) -> None:
-        mesh = self._mesh(1.0, file.stem)
-        mesh.visual.material = mesh.visual.material.to_simple()
-        mesh.visual.material.name = f"{file.stem}-texture"  # and of its .png
-        text, beside = trimesh.exchange.obj.export_obj(
-            mesh, include_texture=True, return_texture=True, mtl_name=f"{file.stem}.mtl"
-        )
-        for name, content in beside.items():
-            write_bytes(file.with_name(name), content)
-        write_text(file, text)  # last: where it is there, all that it refers to is there
-
-    def _write_picture(self, file: Path) -> None:
-        content = io.BytesIO()
-        Image.fromarray(self.picture()).save(content, "PNG")
-        write_bytes(file, content.getvalue())
 
 
 def synthesize(

@@ -19,6 +19,7 @@ from facesynth.surface.mesh import (
     interpolation,
     triangle_areas,
     vertex_areas,
+    vertex_normals,
 )
 from facesynth.template import Template
 
@@ -54,6 +55,21 @@ class ImageMapping:
         flat = np.moveaxis(array, -2, 0).reshape(m, -1)  # (m, n c)
         image = (self.barycentric @ flat).reshape(size, size, *array.shape[:-2], array.shape[-1])
         return np.moveaxis(image, (0, 1), (-3, -2))  # (..., R, R, c)
+
+    def surface(
+        self, vertices: ArrayLike, displacement: ArrayLike | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Points (R, R, 3) of a face (m, 3), in mm, and unit normals (R, R, 3).
+
+        The normals are interpolated between the vertices', so they are continuous, and so are the
+        points, moved along them by a displacement (R, R) in mm: all detail that was measured.
+        """
+        points = self.to_image(np.asarray(vertices, dtype=np.float64))
+        normals = self.to_image(vertex_normals(vertices, self.faces))
+        normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+        if displacement is not None:
+            points += check_displacement(displacement, self.resolution)[..., None] * normals
+        return points, normals
 
 
 def ray_cast_mapping(template: Template, resolution: int) -> ImageMapping:
@@ -123,6 +139,19 @@ def check_resolution(resolution: int) -> int:
     if resolution != int(resolution) or resolution < 2:
         raise MeshArrayError(f"resolution {resolution}; expected a whole number of pixels from 2")
     return int(resolution)
+
+
+def check_displacement(displacement: ArrayLike, resolution: int) -> FloatArray:
+    """Return a displacement (R, R) in mm, if it is finite and of this resolution."""
+    found = np.asarray(displacement, dtype=np.float64)
+    if found.shape != (resolution, resolution):
+        raise MeshArrayError(
+            f"a displacement of shape {found.shape}; expected {resolution} x {resolution} pixels, "
+            "as the texture has"
+        )
+    if not np.isfinite(found).all():
+        raise MeshArrayError("a displacement with NaN or infinite pixels; 0 is where none is known")
+    return found
 
 
 def pixel_centres(resolution: int) -> FloatArray:

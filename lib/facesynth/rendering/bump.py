@@ -34,11 +34,15 @@ def bend(
         image = gaussian_filter(image, blur, truncate=2.5)
     down, right = np.gradient(image)
     slope = look_up(np.stack([right, -down], axis=-1) * size, hits.interpolate(where))  # ∂h/∂u, ∂v
-    axes = hits.interpolate(_gradients(points, faces, where).reshape(-1, 6)).reshape(-1, 2, 3)
+    axes = hits.interpolate(surface_gradients(points, faces, where).reshape(-1, 6)).reshape(
+        -1, 2, 3
+    )
     return normals - slope[:, :1] * axes[:, 0] - slope[:, 1:] * axes[:, 1]
 
 
-def _gradients(points: Floats, faces: NDArray[np.integer], values: Floats) -> Floats:
+def surface_gradients(
+    points: Floats, faces: NDArray[np.integer], values: Floats
+) -> NDArray[np.float32]:
     """Gradients (m, c, 3) on the surface of values (m, c), the mean over each vertex' triangles."""
     a, b, c = (points[faces[:, k]].astype(np.float64) for k in range(3))
     normal = np.cross(b - a, c - a)  # (f, 3), twice the area long

@@ -47,3 +47,6 @@ class Scanner:
 
 
 DEFAULTS = Scanner()
+EXACT = Scanner(  # without errors: what its samples, holes and grazing angles leave remains
+    noise=0, depth_step=1e-6, misfit=0, eye_noise=0, dropouts=0, strands=0
+)

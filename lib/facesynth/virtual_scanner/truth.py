@@ -12,8 +12,8 @@ from facesynth.mapping import UniversalMapping
 from facesynth.mapping.image_mapping import ImageMapping, bilinear
 from facesynth.population.head import face_operator, head, on_face
 from facesynth.rendering import Camera
-from facesynth.rendering.light import unit
 from facesynth.scans.scan import Scan
+from facesynth.scans.scanned_surface import ScannedSurface
 from facesynth.surface.mesh import FloatArray, IntArray
 from facesynth.template import Template, standard
 from facesynth.virtual_scanner.surface import Surface
@@ -55,6 +55,20 @@ class Truth:
     def landmarks(self) -> FloatArray:
         """The true landmarks (43, 3) in mm, in the scan's frame."""
         return self.vertices[self.template.landmarks]
+
+    def heights(self, points: FloatArray, mapping: ImageMapping) -> FloatArray:
+        """How far (k,) mm outside of the true skin, relief included, points (k, 3) mm lie."""
+        faces = self.template.faces
+        corners = mapping.uv[faces]
+        skin = Scan(self.vertices, faces, corners, np.zeros(len(faces), int), (self.texture,))
+        surface = ScannedSurface(skin)
+        places = surface.nearest(points)
+        above = points - surface.points(places)
+        height = np.einsum("kc,kc->k", above, surface.normals_at(places))
+        if self.relief is None:
+            return height
+        uv = np.einsum("kj,kjc->kc", places.weights, corners[places.triangle])
+        return height - bilinear(uv, len(self.relief)) @ self.relief.astype(np.float64).ravel()
 
 
 def find_truth(scan: Scan, known: KnownHead, cameras: tuple[Camera, ...]) -> Truth:
@@ -116,11 +130,8 @@ def canonical_points(
     face: Surface, mapping: ImageMapping, relief: NDArray[np.floating] | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Points and unit normals (R², 3) of a face's surface at the pixels of the canonical image."""
-    normals = np.asarray(unit(mapping.barycentric @ face.normals), dtype=np.float64)
-    points = mapping.barycentric @ face.vertices
-    if relief is not None:
-        points += relief.astype(np.float64).reshape(-1, 1) * normals
-    return points, normals
+    points, normals = mapping.surface(face.vertices, relief)
+    return points.reshape(-1, 3), normals.reshape(-1, 3)
 
 
 def shown_by(scan: Scan, points: FloatArray, normals: FloatArray, near: float = NEAR) -> IntArray:
