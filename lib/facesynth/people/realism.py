@@ -18,9 +18,10 @@ from scipy.ndimage import gaussian_filter
 
 from facesynth.files import pretrained
 from facesynth.people.real_data import Portrait
-from facesynth.population import ANCESTRIES, GENDERS, gloss
+from facesynth.population import ANCESTRIES, GENDERS
 from facesynth.population.head import head
 from facesynth.rendering import Camera, Light, colour, render
+from facesynth.rendering.gloss import gloss
 from facesynth.surface.mesh import Floats
 
 Images = npt.NDArray[np.uint8]
@@ -36,16 +37,16 @@ MM_BETWEEN_EYES = 63.0  # the average adult's, to say in mm how large a detail i
 CHEEKS = ((-0.52, 0.56, 0.15, 0.14), (0.52, 0.56, 0.15, 0.14))
 FOREHEAD = ((0.0, -0.52, 0.20, 0.08),)
 BANDS = (0.0, 0.4, 0.8, 1.6, 3.2, 6.4)  # mm, standard deviations of the Gaussians between bands
-# The light of the London photographs, as far as they show it: large, even and frontal,
-# such that white cloth is just not overexposed.
+# The light of the London photographs: large lamps in front of the face, above and below the camera,
+# and little from elsewhere. These shares explain the shading of their mean face best.
 EVEN_LIGHT = Light(
-    key=(0.05, 0.25, 1.0),
-    key_colour=(0.62, 0.62, 0.62),
-    key_radius=30.0,
-    fill=(0.0, -0.3, 1.0),
-    fill_colour=(0.16, 0.16, 0.16),
-    sky_colour=(0.30, 0.30, 0.30),
-    ground_colour=(0.24, 0.24, 0.24),
+    key=(0.0, 0.4, 1.0),
+    key_colour=(0.52, 0.52, 0.52),
+    key_radius=25.0,
+    fill=(0.0, -0.35, 1.0),
+    fill_colour=(0.58, 0.58, 0.58),
+    sky_colour=(0.06, 0.06, 0.06),
+    ground_colour=(0.06, 0.06, 0.06),
 )
 _CAMERA = Camera(distance=1500.0)
 _RENDERED = 768  # pixels: as fine as the crops
@@ -69,16 +70,20 @@ def align(image: Images, points: npt.ArrayLike) -> Images:
     where = np.asarray(points, dtype=float)
     if where.shape != (3, 2) or not np.isfinite(where).all() or np.ptp(where, axis=0).min() < 1:
         raise FacePointsError(f"expected two eyes and a mouth, (3, 2) in pixels, not {points!r}")
-    half, below = BETWEEN_EYES / 2, BETWEEN_EYES * MOUTH_BELOW
-    canonical = np.array([[-half, 0.0], [half, 0.0], [0.0, below]]) + [WIDTH / 2, EYES_ROW]
-    wanted = canonical @ [1, 1j]
-    found = where @ [1, 1j]
-    # in the complex plane a similarity is found = a wanted + b
-    a, b = np.linalg.lstsq(np.stack([wanted, np.ones(3)], axis=1), found, rcond=None)[0]
+    a, b = _to_crop(where)
     # PIL looks up, for the pixel with its corner at x, y, the input at this affine map
     affine = (a.real, -a.imag, b.real, a.imag, a.real, b.imag)
     how = Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC
     return np.asarray(Image.fromarray(image).transform((WIDTH, HEIGHT), *how))
+
+
+def _to_crop(points: Floats) -> tuple[complex, complex]:
+    """In the complex plane, where = a wanted + b: from a crop's places to points (3, 2) found."""
+    half, below = BETWEEN_EYES / 2, BETWEEN_EYES * MOUTH_BELOW
+    canonical = np.array([[-half, 0.0], [half, 0.0], [0.0, below]]) + [WIDTH / 2, EYES_ROW]
+    wanted = np.stack([canonical @ [1, 1j], np.ones(3)], axis=1)
+    a, b = np.linalg.lstsq(wanted, points @ [1, 1j], rcond=None)[0]
+    return complex(a), complex(b)
 
 
 def photographed(person: Portrait) -> Images:
@@ -94,8 +99,9 @@ def rendered(
     uv: npt.ArrayLike,
     texture: npt.ArrayLike,
     relief: npt.ArrayLike | None = None,
+    supersampling: int = 2,
 ) -> Images:
-    """The crop of a picture of a face on the template's mesh, taken as the photographs were."""
+    """The crop of a picture of a head of the population, taken as the photographs were."""
     face, points = head(), np.asarray(vertices, dtype=float)
     picture = render(
         points,
@@ -107,15 +113,28 @@ def rendered(
         camera=_CAMERA,
         light=EVEN_LIGHT,
         size=_RENDERED,
+        supersampling=supersampling,
         background=_WALL,
     )
+    return align(picture[..., :3], _CAMERA.project(_anchors(points), _RENDERED))
+
+
+def place_in_crop(vertices: Floats) -> Floats:
+    """Column and row (m, 2) in the crop of `rendered` of a head's vertices (m, 3)."""
+    a, b = _to_crop(_CAMERA.project(_anchors(vertices), _RENDERED))
+    seen = (_CAMERA.project(vertices, _RENDERED) @ [1, 1j] - b) / a
+    return np.column_stack([seen.real, seen.imag])
+
+
+def _anchors(points: Floats) -> Floats:
+    """The middles of the eyes and of the mouth (3, 3) of a head (m, 3)."""
+    whole = head()
     lids = [
-        np.r_[face.curves[f"{side}_upper_lid"], face.curves[f"{side}_lower_lid"]]
+        np.r_[whole.curves[f"{side}_upper_lid"], whole.curves[f"{side}_lower_lid"]]
         for side in ("right", "left")
     ]
-    corners = face.landmarks[[48 - 17, 54 - 17]]  # dlib's numbers less the jaw's 17
-    places = np.array([points[part].mean(axis=0) for part in (*lids, corners)])
-    return align(picture[..., :3], _CAMERA.project(places, _RENDERED))
+    corners = whole.landmarks[[48 - 17, 54 - 17]]  # dlib's numbers less the jaw's 17
+    return np.array([points[part].mean(axis=0) for part in (*lids, corners)])
 
 
 def counterparts(people: list[Portrait], labels: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:

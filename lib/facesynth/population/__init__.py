@@ -5,7 +5,6 @@ Geometry comes from MakeHuman's CC0 blend shapes, photometry from a model of ski
 
 from facesynth.population.expression import EXPRESSIONS
 from facesynth.population.identity import ANCESTRIES, GENDERS
-from facesynth.population.relief import gloss
 from facesynth.population.sampling import CacheError, Population, paint, sample
 
 __all__ = [
@@ -14,7 +13,6 @@ __all__ = [
     "GENDERS",
     "CacheError",
     "Population",
-    "gloss",
     "paint",
     "sample",
 ]

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 
 from facesynth.mapping.image_mapping import ImageMapping, pixel_centres
+from facesynth.population.head import on_face
 from facesynth.population.noise import Floats, smoothstep
 from facesynth.surface.mesh import triangle_areas, vertex_areas
 from facesynth.template import Template
@@ -41,6 +42,7 @@ class Anatomy:
     def __init__(self, template: Template, mapping: ImageMapping, resolution: int) -> None:
         self.resolution = resolution
         self.template = template
+        self._to_image = mapping.to_image
         self.origin = between_eyes(template)
         self.vertices = np.asarray(template.vertices, dtype=float) - self.origin
         self.unrolled = unroll(self.vertices)
@@ -100,6 +102,12 @@ class Anatomy:
         self.lower_lid, _ = _nearest_on(self.curve("left_lower_lid"), points)
         lips = [_nearest_on(self.curve(name), points)[0] for name in ("upper_lip", "lower_lip")]
         self.contact = np.minimum(*lips)
+
+    def of_head(self, values: NDArray[np.floating]) -> Floats:
+        """Image (R², c) of values (m, c) at the vertices of the head, whichever template it is."""
+        own = values if len(values) == len(self.vertices) else on_face(values)
+        image = self._to_image(np.asarray(own, dtype=np.float64))
+        return np.asarray(image, dtype=np.float32).reshape(self.resolution**2, -1)
 
     def curve(self, name: str) -> NDArray[np.float64]:
         """The points (k, 3) of one of the template's curves, in mm from between the eyes."""

@@ -11,10 +11,11 @@ were chosen by eye.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from facesynth.population.tables import table
 
+COMPLEXIONS = 16  # components by which the complexions of people differ
 _MOST_MELANIN = 0.30  # volume fraction
 _IRISES = table("irises.toml")
 IRIS_COLOURS = {name: iris["rgb"] for name, iris in _IRISES.items()}  # linear, light to dark
@@ -43,6 +44,9 @@ class Appearance:
     wrinkles: float  # 0 (none) to about 1.6
     pores: float  # depth, 1 is common
     lid_crease: float  # darkness of the crease above the eye, 0 to 0.55
+    male: float  # 0 to 1, and
+    european: float  # share of ancestry: whose complexion it is
+    complexion: NDArray[np.float64]  # (COMPLEXIONS,) of its components, in standard deviations
     # Lips
     lip_melanin: float  # log units against the skin's
     lip_blood: float  # volume fraction
@@ -133,8 +137,8 @@ def sample_appearance(
         ),
         brow_height=normal(0.5 - 1.6 * male, 2.0),
         brow_arch=normal(0.5 + 0.6 * (1 - male), 0.30, 0),
-        brow_length=normal(1, 0.06),
-        brow_tilt=normal(0, 2.2),
+        brow_length=normal(1.07, 0.07),
+        brow_tilt=normal(-2.0, 2.2),
         lashes=normal(0.8 + 0.35 * (1 - male), 0.12, 0.4),
         stubble=grows_beard * float(np.clip(rng.normal(0.45 - 0.2 * asian, 0.22), 0.03, 1)),
         beard=grows_beard * beard_density * (beard_kind < 0.22),
@@ -146,6 +150,9 @@ def sample_appearance(
         iris=_iris(rng, african, asian, caucasian),
         iris_shade=float(np.exp(rng.normal(0, 0.2))),
         iris_radius=normal(5.8, 0.12),
+        male=male,
+        european=caucasian,
+        complexion=np.clip(rng.standard_normal(COMPLEXIONS), -2.5, 2.5),
     )
 
 

@@ -12,12 +12,11 @@ from facesynth.population.appearance import IRIS_COLOURS, Appearance
 from facesynth.population.noise import Floats, gaussian, smoothstep, streaks
 from facesynth.population.strokes import blend, line
 
-_SCLERA = np.array([0.47, 0.42, 0.39], dtype=np.float32)
+_SCLERA = np.array([0.42, 0.375, 0.35], dtype=np.float32)
 _VEIN = np.array([0.05, 0.24, 0.22], dtype=np.float32)  # light that a blood vessel takes
 _CARUNCLE = np.array([0.42, 0.17, 0.14], dtype=np.float32)  # the pink inner corner
 _WATERLINE = np.array([0.48, 0.24, 0.19], dtype=np.float32)  # the lower lid's wet edge
 _LASH = np.array([0.018, 0.012, 0.010], dtype=np.float32)
-_HIGHLIGHT = 0.80  # linear intensity of the lamp's reflection on the cornea
 _PUPIL = 0.36  # of the iris' radius
 
 
@@ -50,21 +49,24 @@ class Eyes:
         vertices : (m, 3) the subject, mm. frontal : (R², 2) x and y of the pixels on the subject.
         """
         for side, pixels in self._balls.items():
-            centre = self._iris_centre(vertices, side)
+            centre = self._iris_centre(vertices, side, look.iris_radius)
             colour = self._ball(look, frontal[pixels] - centre, self.anatomy.texel[pixels], rng)
             member = smoothstep(0.15, 0.55, self.anatomy.eye[pixels])[:, None]
-            shadow = 0.25 + 0.75 * smoothstep(-0.3, 3.8, self.anatomy.upper_lid[pixels])
-            shadow = shadow * (0.72 + 0.28 * smoothstep(0, 1.8, self.anatomy.lower_lid[pixels]))
+            shadow = 0.22 + 0.78 * smoothstep(-0.5, 5.0, self.anatomy.upper_lid[pixels])
+            shadow = shadow * (0.65 + 0.35 * smoothstep(0, 2.2, self.anatomy.lower_lid[pixels]))
             rgb[pixels] += member * (colour * shadow[:, None] - rgb[pixels])
         self._paint_margins(rgb, look, rng)
 
-    def _iris_centre(self, vertices: NDArray[np.floating], side: str) -> NDArray[np.floating]:
+    def _iris_centre(
+        self, vertices: NDArray[np.floating], side: str, radius: float
+    ) -> NDArray[np.floating]:
         """Place (2,) in mm: the upper lid covers the iris' top, the lower one just touches it."""
         curves = self.anatomy.template.curves
         upper, lower = vertices[curves[f"{side}_upper_lid"]], vertices[curves[f"{side}_lower_lid"]]
         x = (upper[0, 0] + upper[-1, 0]) / 2
         top, bottom = upper[:, 1].max(), lower[:, 1].min()
-        return np.array([x, bottom + 0.56 * (top - bottom)])
+        # of a wide eye the upper lid leaves the iris free, the lower one never does
+        return np.array([x, bottom + min(0.56 * (top - bottom), 0.98 * radius)])
 
     def _ball(
         self, look: Appearance, offset: Floats, texel: Floats, rng: np.random.Generator
@@ -81,15 +83,12 @@ class Eyes:
 
         fibres = streaks(rng, turn * 128, r * 2.2) + 0.6 * streaks(rng, turn * 64, r * 3)
         tone = 1 + 0.28 * fibres * smoothstep(0.35, 0.5, r) + 0.35 * smoothstep(0.8, 0.45, r)
-        tone *= 1 - 0.65 * smoothstep(0.78, 1.02, r)  # the dark ring around it
+        tone *= 1 - 0.75 * smoothstep(0.72, 1.0, r)  # the dark ring around it
         iris = np.array(IRIS_COLOURS[look.iris], np.float32) * look.iris_shade * tone[:, None]
         pupil = _coverage(_PUPIL - r, soft)
-        iris = iris + pupil[:, None] * (0.006 - iris)
+        iris = iris + pupil[:, None] * (0.003 - iris)
 
-        ball = white + _coverage(1 - r, soft)[:, None] * (iris - white)
-        at_lamp = ((dx + 1.8) ** 2 + (dy - 2.0) ** 2) / np.hypot(0.95, 0.5 * texel) ** 2
-        lamp = 0.9 * 0.95**2 / (0.95**2 + (0.5 * texel) ** 2) * np.exp(-(at_lamp**2))
-        return ball + lamp[:, None] * (_HIGHLIGHT - ball)
+        return white + _coverage(1 - r, soft)[:, None] * (iris - white)
 
     def _paint_margins(self, rgb: Floats, look: Appearance, rng: np.random.Generator) -> None:
         a, pixels = self.anatomy, self._around

@@ -12,6 +12,8 @@ from facesynth.population.noise import Floats, gaussian, smoothstep
 from facesynth.population.scalp import GREY, Scalp, composite, hair_colour
 from facesynth.population.strokes import Plane, Strands, blend, scatter
 
+_BROW_START = -0.04  # where brows begin, from the inner landmark (0) to the outer one (1)
+
 
 class Hair:
     """Paints the hair of one subject after another onto textures (R², 3)."""
@@ -43,18 +45,39 @@ class Hair:
 
     def _paint_brows(self, rgb: Floats, look: Appearance, rng: np.random.Generator) -> None:
         strands = [self._brow_strands(look, side, rng) for side in (-1, 1)]
+        self._shade_brows(rgb, look)
         fields = zip(*(vars(s).values() for s in strands), strict=True)
         both = Strands(*map(np.concatenate, fields))
         colour = hair_colour(min(1.0, look.hair_melanin + 0.22), 0.6 * look.hair_red)
         composite(rgb, self.brow_plane, both, colour)
 
+    def _shade_brows(self, rgb: Floats, look: Appearance) -> None:
+        """Darken the skin below the hairs, where they are dense and out of focus."""
+        pixels = self.brow_plane.pixels
+        s, t = np.abs(self.anatomy.s[pixels]), self.anatomy.t[pixels]
+        inner, outer = self._brow_ends
+        along = ((s - inner[0]) / (outer[0] - inner[0]) - _BROW_START) / (
+            (1 - _BROW_START) * look.brow_length
+        )
+        place, _ = self._brow_line(np.clip(along, 0, 1), look)
+        across = (t - place[:, 1]) / self._brow_half(np.clip(along, 0, 1), look)
+        within = smoothstep(-0.08, 0.12, along) * smoothstep(1.08, 0.7, along)
+        cover = 0.42 * min(1.0, look.brow_density) * within * np.exp(-1.3 * across**2)
+        colour = hair_colour(look.hair_melanin, 0.6 * look.hair_red)
+        here = rgb[pixels]
+        blend(here, cover * (1 - 0.7 * look.grey), 0.9 * colour)
+        rgb[pixels] = here
+
+    def _brow_half(self, along: Floats, look: Appearance) -> Floats:
+        """Half (n,) as thick as the brow is: grows over the first fifth, thins to the tail."""
+        half = 4.4 * look.brow_thickness * (0.6 + 0.4 * smoothstep(0, 0.2, along))
+        return half * (1 - 0.68 * smoothstep(0.4, 1.05, along))
+
     def _brow_strands(self, look: Appearance, side: int, rng: np.random.Generator) -> Strands:
-        n = int(860 * look.brow_density * look.brow_thickness)
+        n = int(900 * look.brow_density * look.brow_thickness)
         along = rng.beta(1.1, 1.3, n).astype(np.float32)  # 0 at the inner end, 1 at the outer
         across = rng.normal(0, 0.50, n)  # 1 is the upper edge; few hairs stand beyond it
-        # Half as thick as the brow is: grows over the first fifth, thins out to the tail.
-        half = 4.6 * look.brow_thickness * (0.6 + 0.4 * smoothstep(0, 0.2, along))
-        half *= 1 - 0.62 * smoothstep(0.45, 1.05, along)
+        half = self._brow_half(along, look)
         place, slope = self._brow_line(along, look)
         place[:, 1] += half * across + rng.normal(0, 0.25, n) + rng.normal(0, 0.5)
         # Inner hairs stand up, outer ones follow the brow; upper and lower rows lean together.
@@ -72,7 +95,9 @@ class Hair:
     def _brow_line(self, along: Floats, look: Appearance) -> tuple[Floats, Floats]:
         """Middle (n, 2) and slope (n,) of the left brow, from the template's landmarks."""
         inner, outer = self._brow_ends
-        s = inner[0] + (outer[0] - inner[0]) * (0.02 + 0.98 * along * look.brow_length)
+        s = inner[0] + (outer[0] - inner[0]) * (
+            _BROW_START + (1 - _BROW_START) * along * look.brow_length
+        )
         chord = inner[1] + (outer[1] - inner[1]) * along
         flatter = 0.45 + 0.40 * look.brow_arch
         bow = flatter * (self._brow(s) - chord) + (1 - flatter) * 4.0 * (1 - 0.4 * along)

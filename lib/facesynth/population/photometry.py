@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.population.anatomy import Anatomy
 from facesynth.population.appearance import Appearance
+from facesynth.population.complexion import Complexion
 from facesynth.population.compression import Compression
 from facesynth.population.eyes import Eyes
 from facesynth.population.hair import Hair
@@ -57,6 +58,7 @@ class Photometry:
         place = np.stack([self.anatomy.x, self.anatomy.y, self.anatomy.z], axis=1)
         self._noise = [SolidNoise(place, cell, self.anatomy.texel) for cell in NOISE_CELLS]
         self._pigments = Pigments(self.anatomy)
+        self._complexion = Complexion(self.anatomy)
         self._relief = Relief(self.anatomy)
         self._compression = Compression(template.vertices, self.anatomy.unrolled, template.faces)
         self._hair = Hair(self.anatomy)
@@ -95,6 +97,7 @@ class Photometry:
         log_melanin, log_blood = self._pigments.fields(appearance, noise, of_marks)
         rgb = skin_colour(log_melanin + 0.2 * cavity, log_blood + 0.45 * cavity)
         rgb *= hollow_light(cavity) * np.exp(-appearance.yellow * _CAROTENE)
+        rgb *= np.exp(self._complexion.fields(appearance))
         covered = self._hair.paint(rgb, appearance, noise, of_hair)
         relief *= 1 - covered  # hair lies over it
         frontal = self._shade(rgb, points)

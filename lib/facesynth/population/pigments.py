@@ -14,21 +14,12 @@ class Pigments:
     def __init__(self, anatomy: Anatomy) -> None:
         a = self.anatomy = anatomy
         x, y = a.side_x, a.y
-        nose_tip = a.nose_base + 12
         outside = 1 - smoothstep(0.02, 0.4, a.eye)
         below_eye = outside * smoothstep(0, -2.5, y) * smoothstep(6, 12, x)
-        above_eye = outside * smoothstep(-1, 2, y)
         # Places where a pigment gathers, each (R²,) in [0, 1].
         self._cheek = gaussian(x, 36, 16) * gaussian(y, -34, 17)
-        self._nose = gaussian(x, 0, 7.5) * gaussian(y, nose_tip, 9)
-        self._wings = gaussian(x, 15, 5) * gaussian(y, nose_tip - 4, 6)
-        self._chin = gaussian(x, 0, 16) * gaussian(y, -98, 10)
-        self._forehead = gaussian(x, 0, 32) * gaussian(y, 48, 22)
-        self._sun = 0.5 * gaussian(y, 50, 35) + 0.5 * gaussian(x, 0, 12) * gaussian(y, -22, 20)
-        self._sides = smoothstep(45, 70, x)
+        self._nose = gaussian(x, 0, 7.5) * gaussian(y, a.nose_base + 12, 9)
         self._ring = below_eye * gaussian(a.lower_lid, 3.0, 2.8)
-        self._lid = above_eye * gaussian(a.upper_lid, 1.0, 2.6)
-        self._canthus = gaussian(x, 16, 4) * gaussian(y, -1, 5)
         self._plane = Plane(a, (-110, 110), (-100, 120), grid=0.35)
         # How many freckles there are (m,), against the cheeks' most.
         at_x, at_y = a.vertices[:, :2].T.astype(np.float32)
@@ -50,17 +41,15 @@ class Pigments:
         melanin = skin[0] + rough * (
             0.07 * n30 + 0.05 * n13 + 0.058 * n5 + 0.10 * n2 + 0.17 * n1 + 0.14 * n04
         )
-        melanin += look.tan * (0.75 + 0.5 * self._sun) + 0.12 * self._sides - 0.06 * self._cheek
+        melanin += look.tan
         # Flushes are blotchy and end where they like: their strength follows the coarse noise.
         blood = skin[1] + rough * (
             0.13 * n30 + 0.10 * n13 + 0.115 * n5 + 0.16 * n2 + 0.19 * n1 + 0.12 * n04
         )
         uneven = 1 + 0.10 * n30 + 0.10 * n13 + 0.08 * n5
-        blood += look.cheek_flush * 1.5 * self._cheek * uneven
-        blood += look.nose_flush * 1.6 * (self._nose + 0.7 * self._wings) * uneven
-        blood += 0.35 * self._chin - 0.22 * self._forehead + 0.30 * self._canthus
-        melanin += look.under_eye * self._ring + 0.22 * self._lid
-        blood += look.under_eye * 1.4 * self._ring + 0.45 * self._lid
+        blood += look.cheek_flush * self._cheek * uneven + look.nose_flush * self._nose * uneven
+        melanin += look.under_eye * self._ring
+        blood += look.under_eye * self._ring
         melanin += self._spots(look, noise, rng)
         return self._colour_lips(look, noise, melanin, blood)
 

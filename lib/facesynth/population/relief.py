@@ -16,7 +16,6 @@ from scipy.ndimage import gaussian_filter
 from facesynth.population.anatomy import Anatomy
 from facesynth.population.appearance import Appearance
 from facesynth.population.noise import Floats, SolidNoise, gaussian, smoothstep
-from facesynth.template import Template
 
 # Wrinkles by the direction across them, radians from the horizontal. An expression deepens those
 # across which it squeezes the skin.
@@ -222,22 +221,3 @@ def _fold_depth(squeeze: Floats, across: float) -> Floats:
     # only furrows that lie square to the squeeze fold: the share of it, once more
     depth = _FOLDING * np.maximum(along - 0.02, 0) * np.clip(along / total, 0, 1)
     return np.asarray(np.minimum(depth, _DEEPEST), dtype=np.float32)
-
-
-def gloss(template: Template) -> NDArray[np.float32]:
-    """How oily the skin is at a template's vertices (m,), 1 on average over the face.
-
-    Sebaceous glands are dense on forehead, nose and chin, the T-zone; lips and eyes are wet.
-    """
-    eyes = template.vertices[template.landmarks[19:31]].mean(axis=0)
-    x, y, _ = (template.vertices - eyes).T
-    base = float((template.vertices - eyes)[template.landmarks[33 - 17], 1])
-    zone = gaussian(x, 0, 26) * gaussian(y, 46, 20) + gaussian(x, 0, 11) * smoothstep(30, 5, y) * (
-        smoothstep(base - 6, base + 4, y)
-    )
-    chin = gaussian(x, 0, 13) * gaussian(y, -96, 8)
-    cheek = gaussian(np.abs(x), 38, 12) * gaussian(y, -22, 12)
-    wet = template.regions["left_eye"] + template.regions["right_eye"]
-    oily = 0.55 + 1.3 * np.minimum(zone, 1) + 0.6 * chin + 0.7 * cheek
-    oily += 0.5 * template.regions["lips"]
-    return np.asarray(oily * (1 - 0.8 * np.clip(wet, 0, 1)), dtype=np.float32)

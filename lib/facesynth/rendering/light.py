@@ -13,6 +13,7 @@ from facesynth.surface.mesh import Floats
 
 Triple = tuple[float, float, float]
 
+WET = 4.0  # the gloss of eyes
 _GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))  # turns of it cover a disk or a sphere evenly
 _CLEARANCE = 0.4  # mm: rays start off the surface; nearer, and a coarse mesh shadows itself
 
@@ -31,11 +32,16 @@ class Light:
     fill_colour: Triple = (0.17, 0.18, 0.195)
     sky_colour: Triple = (0.31, 0.315, 0.325)
     ground_colour: Triple = (0.13, 0.12, 0.115)
-    wrap: float = 0.2  # skin scatters: the lit side reaches a little beyond the terminator
+    # Skin scatters light, red the most: the lit side reaches a little beyond the terminator, and
+    # fine relief is blurred (hybrid normals: Ma et al. 2007, "Rapid acquisition of specular and
+    # diffuse normal maps").
+    wrap: Triple = (0.30, 0.18, 0.14)
+    blurred: Triple = (0.60, 0.30, 0.15)  # share of the relief that does not show
     specular: float = 0.028  # skin's reflectance at its surface, seen along the normal
     shininess: float = 13.0  # exponent of the sheen of dry skin (Blinn and Phong)
     oil: float = 0.35  # share of the sheen that a film of oil makes sharper, where gloss is 1
     oil_shininess: float = 70.0
+    wet_shininess: float = 500.0  # exponent of what wet eyes reflect, where gloss is `WET`
 
 
 STUDIO = Light()
@@ -43,7 +49,8 @@ STUDIO = Light()
 
 def shade(
     albedo: Floats,  # (k, 3)
-    normals: Floats,  # (k, 3), of any length
+    normals: Floats,  # (k, 3), of any length, bent by a relief
+    smooth: Floats,  # (k, 3), the same without it
     rays: Floats,  # (k, 3), unit vectors from the camera
     shadow: Floats,  # (k,), share of the key light that arrives
     open_sky: Floats,  # (k,), share of the sky that is seen
@@ -51,36 +58,39 @@ def shade(
     gloss: Floats | float = 1.0,  # (k,), how oily the skin is against the light's `oil`
 ) -> Floats:
     """Linear RGB (k, 3) that a surface sends to the camera."""
-    normals, key, fill = unit(normals), unit(light.key), unit(light.fill)
+    normals, smooth, key, fill = unit(normals), unit(smooth), unit(light.key), unit(light.fill)
+    lit = np.empty_like(albedo, shape=normals.shape)
+    for c, (wrap, blurred) in enumerate(zip(light.wrap, light.blurred, strict=True)):
+        seen = unit(normals + blurred * (smooth - normals))
+        at_key, at_fill = (
+            np.clip((seen @ lamp + wrap) / (1 + wrap), 0, None) for lamp in (key, fill)
+        )
+        up = 0.5 + 0.5 * seen[:, 1]
+        sky = up * light.sky_colour[c] + (1 - up) * light.ground_colour[c]
+        lit[:, c] = light.key_colour[c] * at_key * shadow
+        lit[:, c] += (light.fill_colour[c] * at_fill + sky) * open_sky
 
-    def diffuse(towards: Floats) -> Floats:
-        return np.clip((normals @ towards + light.wrap) / (1 + light.wrap), 0, None)
-
-    up = (0.5 + 0.5 * normals[:, 1]) * open_sky
-    lit = np.outer(diffuse(key) * shadow, light.key_colour)
-    lit += np.outer(diffuse(fill) * open_sky, light.fill_colour)
-    lit += np.outer(up, light.sky_colour) + np.outer(open_sky - up, light.ground_colour)
-
-    sheen = _sheen(normals, unit(key - rays), rays, light, gloss) * diffuse(key) * shadow
+    sheen = _sheen(normals, unit(key - rays), rays, light, gloss)
+    sheen *= np.clip(normals @ key, 0, None) * shadow
     return albedo * lit + np.outer(sheen, light.key_colour)
 
 
 def _sheen(
     normals: Floats, half: Floats, rays: Floats, light: Light, gloss: Floats | float
 ) -> Floats:
-    """Light (k,) from the skin's surface, against what a white wall would send: two lobes.
+    """Light (k,) from the surface, against what a white wall would send: dry, oily or wet.
 
     half : (k, 3) unit vectors midway between the lamp and the camera.
     """
     cosine = np.clip(np.sum(normals * half, axis=1), 1e-4, None)
     share = np.clip(light.oil * np.asarray(gloss), 0, 1)
-    lobes = [
-        (n + 8) / 8 * cosine**n
-        for n in (_softened(n, light) for n in (light.shininess, light.oil_shininess))
-    ]
+    wet = np.clip(np.asarray(gloss) - (WET - 1), 0, 1)
+    exponents = [_softened(n, light) for n in (light.shininess, light.oil_shininess)]
+    # the lamp's image in the eye is small, however large the lamp
+    lobes = [(n + 8) / 8 * cosine**n for n in (*exponents, light.wet_shininess)]
     grazing = np.clip(1 + np.sum(rays * half, axis=1), 0, 1) ** 5  # Schlick's Fresnel term
     fresnel = light.specular + (1 - light.specular) * grazing
-    return fresnel * ((1 - share) * lobes[0] + share * lobes[1])
+    return fresnel * ((1 - wet) * ((1 - share) * lobes[0] + share * lobes[1]) + wet * lobes[2])
 
 
 def _softened(exponent: float, light: Light) -> float:

@@ -116,9 +116,10 @@ def render(
         sky = np.ones_like(shadow) if scanned else ambient_occlusion(scene, view, normals)
         oil = np.ones_like(shadow) if gloss is None else np.asarray(gloss)
         at, shadow, sky, oil = (hits.interpolate(v) for v in (normals, shadow, sky, oil))
+        smooth = at
         if relief is not None and uv is not None:
             at = bend(unit(at), hits, view, triangles, uv, relief, camera.height / fine)
-        colours = shade(colours, at, directions[seen], shadow, sky, light, oil)
+        colours = shade(colours, at, smooth, directions[seen], shadow, sky, light, oil)
 
     window = np.zeros((len(directions), 4), np.float32)
     window[seen, :3], window[seen, 3] = np.clip(colours, 0, 1), 1

@@ -1,0 +1,64 @@
+"""What skin looks like from place to place, in people: sockets, cheeks, nose, lips, jaw.
+
+Pigments alone make shop-window mannequins. Two small tables of aggregates, in logarithms of linear
+RGB against the cheeks', say how the skin of people differs over the face, and how people differ in
+that. Neither shows anybody: `people.complexion` makes them and tells from what.
+
+    front   groups (3, 64, 64, 3): medians over the women and the men of European ancestry and over
+            all others, in the frontal plane; components (c, 64, 64, 3), what distinguishes the
+            members of a group, each times its standard deviation
+    skin    (m, 3) of the head's vertices: median of skins photographed at half a millimetre, which
+            show what the front's pixels of 2.5 mm do not
+"""
+
+import functools
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates, zoom
+
+from facesynth.files import arrays
+from facesynth.population.anatomy import Anatomy
+from facesynth.population.appearance import Appearance
+from facesynth.population.noise import Floats
+
+FILE = "complexion.npz"  # beside this module
+SIDE = 64  # pixels along the side of the frontal images
+LEFT, RIGHT, TOP, BOTTOM = -76.0, 76.0, 72.0, -112.0  # mm from between the eyes: their frame
+_FINER = 4  # the images are made smooth before they are looked up
+
+
+class Complexion:
+    """Logarithms of the colour, against the cheeks', of one subject after another."""
+
+    def __init__(self, anatomy: Anatomy) -> None:
+        a = anatomy
+        column = (a.x - LEFT) / (RIGHT - LEFT) * SIDE * _FINER - 0.5
+        row = (TOP - a.y) / (TOP - BOTTOM) * SIDE * _FINER - 0.5
+        self._at = np.stack([row, column]).astype(np.float32)
+        self._skin = a.of_head(table()["skin"])
+
+    def fields(self, look: Appearance) -> Floats:
+        """Logarithms (R², 3) of a factor of the skin's colour."""
+        front = frontal(look)
+        fine = [zoom(front[..., c], _FINER, order=3, mode="nearest") for c in range(3)]
+        looked_up = [map_coordinates(c, self._at, order=1, mode="nearest") for c in fine]
+        return np.asarray(np.stack(looked_up, axis=1) + self._skin, dtype=np.float32)
+
+
+def frontal(look: Appearance) -> Floats:
+    """One subject's frontal image (64, 64, 3): its group's, and its own components."""
+    women, men, others = table()["groups"]
+    male = look.male
+    # both genders are among the others: they differ as women and men of European ancestry do
+    elsewhere = others + (male - 0.5) * (men - women)
+    mean = look.european * (women + male * (men - women)) + (1 - look.european) * elsewhere
+    return np.asarray(mean + np.tensordot(look.complexion, table()["components"], 1), np.float32)
+
+
+@functools.cache
+def table() -> dict[str, NDArray[np.float32]]:
+    """The aggregates, read once in a process."""
+    with resources.as_file(resources.files("facesynth.population") / FILE) as path:
+        return {name: of.astype(np.float32) for name, of in arrays.read(path).items()}
