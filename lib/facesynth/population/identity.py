@@ -49,7 +49,7 @@ class Identities:
     def __len__(self) -> int:
         return len(self.age)
 
-    def __getitem__(self, subjects: slice) -> "Identities":
+    def __getitem__(self, subjects: slice | IntArray) -> "Identities":
         columns = dataclasses.fields(self)
         return Identities(**{f.name: getattr(self, f.name)[subjects] for f in columns})
 
