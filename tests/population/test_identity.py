@@ -118,9 +118,29 @@ def test_expressions_are_whole_and_vary() -> None:
     assert amplitudes[:, 1:].std(0).min() > 0.05
     part, _ = sample_expressions(drawn[6:9], seed=5, first=6)
     np.testing.assert_allclose(part, sets[6:9], atol=1e-9)
-    # an open mouth and raised brows
-    k, points = list(EXPRESSIONS).index("surprise"), standard().landmarks
-    opened = sets[:, k, points[57 - 17], 1] - sets[:, 0, points[57 - 17], 1]
-    raised = sets[:, k, points[19 - 17], 1] - sets[:, 0, points[19 - 17], 1]
-    assert opened.max() < -3.0
-    assert raised.min() > 1.0
+    # an open mouth, raised brows or wide eyes in a surprise, a wider mouth in a smile
+    points, names = standard().landmarks, list(EXPRESSIONS)
+    moves = sets[:, :, points] - sets[:, :1, points]
+    surprise, smile = moves[:, names.index("surprise")], moves[:, names.index("smile")]
+    opened = -surprise[:, 57 - 17, 1]
+    raised = surprise[:, 2, 1] + surprise[:, 7, 1]
+    assert np.maximum(opened, 2 * raised).min() > 1.0
+    assert opened.mean() > 3.0
+    assert raised.mean() > 2.0
+    wider = smile[:, 54 - 17, 0] - smile[:, 48 - 17, 0]
+    assert wider.mean() > 4.0
+    assert (wider > 0.5).mean() > 0.9
+
+
+def test_people_differ_in_how_they_make_an_expression() -> None:
+    sets, _ = sample_expressions(sample_identities(72, seed=9), seed=9)
+    moves = (sets[:, 1:] - sets[:, :1]).reshape(72, len(EXPRESSIONS) - 1, -1)
+    total = (moves**2).sum(2).mean(0)
+    shared = (moves.mean(0) ** 2).sum(1)  # what the mean of all explains
+    assert shared.sum() / total.sum() < 0.62  # 0.55 in large samples
+    assert (shared / total < 0.72).all()
+    assert (shared / total > 0.25).all()  # and yet an expression is one
+    # no single direction tells how subjects differ, as amplitudes alone would
+    for k in range(len(total)):
+        spread = np.linalg.svd(moves[:, k] - moves[:, k].mean(0), compute_uv=False) ** 2
+        assert spread[0] / spread.sum() < 0.97

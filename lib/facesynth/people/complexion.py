@@ -55,8 +55,8 @@ from facesynth.surface.mesh import FloatArray
 
 Frontal = NDArray[np.float64]  # (..., 64, 64, 3) logarithms of linear RGB
 
-ROUNDS = 3  # of painting with what is known, and correcting it
-EVERY = 2  # of our faces that is pictured for that
+ROUNDS = 2  # of painting with what is known, and correcting it
+EVERY = 1  # of our faces that is pictured for that
 RESOLUTION = 256  # of the textures that are painted for that
 DARK = 0.003  # added to linear RGB before the logarithm
 HAIR = 0.5  # logarithm by which a forehead's pixel is darker than the cheeks, if hair hides it
@@ -133,7 +133,11 @@ def skin_of_head() -> FloatArray:
     median = np.median([skin - skin[cheek].mean(axis=0) for skin in skins], axis=0)
     nearest = cKDTree(whole.vertices[known]).query(whole.vertices)[1]
     full = median[nearest]
-    return np.asarray(0.5 * (full + full[whole.mirror]))
+    full = 0.5 * (full + full[whole.mirror])
+    # lips have pigments of their own, and what is painted between them: of the skins their gradient
+    lips, mouth = (whole.regions[name][:, None] for name in ("lips", "mouth"))
+    own = np.average(full, axis=0, weights=(lips * (1 - mouth))[:, 0])
+    return np.asarray((full - lips * own) * (1 - mouth))
 
 
 def painted(people: list[real_data.Portrait], seed: int = 0) -> Images:
@@ -197,7 +201,7 @@ def _on_skin(image: Frontal) -> Frontal:
     bare, within = _masks()
     known = bare & np.isfinite(image).all(axis=-1)
     filled = fill(np.where(known[..., None], image, 0).astype(np.float32), known)
-    return np.asarray(gaussian_filter(filled, (0.8, 0.8, 0)) * within[..., None], np.float64)
+    return np.asarray(gaussian_filter(filled, (1.0, 1.0, 0)) * within[..., None], np.float64)
 
 
 @functools.cache

@@ -24,6 +24,7 @@ MAX_ATTEMPTS = 50
 _TABLES = table("local_axes.toml")
 GROUP_SIGMA: dict[str, float] = _TABLES["deviation"]
 AXIS_FACTOR: dict[str, float] = _TABLES["factor"]
+SIZE: dict[str, float] = _TABLES["size"]
 TIED_AXES: dict[str, dict[str, Any]] = _TABLES["tied"]
 ASYMMETRY_SIGMA = 0.16
 # Factors by which gender and age reach beyond MakeHuman's own extremes, which are mild.
@@ -42,13 +43,14 @@ class Identities:
     masculinity: FloatArray  # (n,) 0 to 1, near 0 for women and near 1 for men
     weight: FloatArray  # (n,) 0 to 1
     muscle: FloatArray  # (n,) 0 to 1
+    size: FloatArray  # (n,) factor of the whole face, about 1
     local: FloatArray  # (n, 89) coefficients of the local axes
     asymmetry: FloatArray  # (n, 23)
 
     def __len__(self) -> int:
         return len(self.age)
 
-    def __getitem__(self, subjects: slice) -> "Identities":
+    def __getitem__(self, subjects: slice | IntArray) -> "Identities":
         columns = dataclasses.fields(self)
         return Identities(**{f.name: getattr(self, f.name)[subjects] for f in columns})
 
@@ -102,7 +104,7 @@ def neutral_geometry(identities: Identities) -> FloatArray:
     model = shape_model()
     heads = model.surface(model.neutral(identities.weights()))
     rotation, centre = _onto_template(heads)
-    return (heads - centre) @ rotation + standard().vertices.mean(0)
+    return (heads - centre) @ (rotation * _sized(identities)) + standard().vertices.mean(0)
 
 
 def geometry(identities: Identities, actions: Weights) -> FloatArray:
@@ -115,8 +117,14 @@ def geometry(identities: Identities, actions: Weights) -> FloatArray:
     rotation, centre = _onto_template(model.surface(neutral))
     origin = standard().vertices.mean(0)
     expressive = [model.expressive(neutral, action) for action in actions.swapaxes(0, 1)]
-    heads = [(model.surface(points) - centre) @ rotation + origin for points in expressive]
+    turned = rotation * _sized(identities)
+    heads = [(model.surface(points) - centre) @ turned + origin for points in expressive]
     return np.stack(heads, axis=1)
+
+
+def _sized(identities: Identities) -> FloatArray:
+    """Factors (n, 1, 1) of the heads' sizes: MakeHuman's targets change shapes, but no sizes."""
+    return identities.size[:, None, None]
 
 
 def _onto_template(heads: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -144,8 +152,9 @@ def _draw(seed: int, i: int, attempt: int) -> Identities:
     weight = np.clip(rng.normal(0.44 + 0.0022 * (age - 35), 0.18), 0.05, 0.97)
     muscle = np.clip(rng.normal(0.5 + 0.1 * (gender - 0.5), 0.14), 0.1, 0.9)
     z = np.clip(rng.normal(size=len(_sigma())), -MAX_DEVIATION, MAX_DEVIATION)
-    z += _label_shift(shares - 1 / 3, masculinity - 0.5, age, weight - 0.5)
+    shift = _label_shift(shares - 1 / 3, masculinity - 0.5, age, weight - 0.5)
     asymmetry = rng.normal(0, ASYMMETRY_SIGMA, len(targets.asymmetry_axes()))
+    size = SIZE[GENDERS[gender]] * np.exp(SIZE["deviation"] * rng.normal())
     return Identities(
         gender=np.array([gender]),
         ancestry=np.array([ancestry]),
@@ -154,7 +163,8 @@ def _draw(seed: int, i: int, attempt: int) -> Identities:
         masculinity=np.array([masculinity]),
         weight=np.array([weight]),
         muscle=np.array([muscle]),
-        local=(z * _sigma())[None],
+        size=np.array([size]),
+        local=(z * _sigma() + shift)[None],
         asymmetry=asymmetry[None],
     )
 
@@ -169,22 +179,23 @@ def _sigma() -> FloatArray:
 
 @functools.cache
 def _tied() -> FloatArray:
-    """(k, a) which local axes belong to each entry of `TIED_AXES`."""
+    """(k, a) how far one unit of each entry of `TIED_AXES` moves the local axes."""
     names = targets.local_axes()
     return np.array(
         [
-            [float(any(part in name for part in tied["axes"])) for name in names]
+            [any(part in name for part in tied["axes"]) for name in names]
+            * (_sigma() if "shift" in tied else np.ones(len(names)))
             for tied in TIED_AXES.values()
         ]
     )
 
 
 def _label_shift(shares: FloatArray, male: float, age: float, weight: float) -> FloatArray:
-    """Shift (a,) of the local axes, in standard deviations, that goes with the labels."""
+    """Shift (a,) of the local axes that goes with the labels."""
     labels = {"male": male, "age": (age - 40) / 20, "weight": weight, "constant": 1.0}
     labels |= dict(zip(ANCESTRIES, shares, strict=True))
     shifts = [
-        sum(factor * labels[name] for name, factor in tied["shift"].items())
+        sum(factor * labels[name] for name, factor in (tied.get("shift") or tied["amount"]).items())
         for tied in TIED_AXES.values()
     ]
     return np.array(shifts) @ _tied()

@@ -16,15 +16,15 @@ Bools = npt.NDArray[np.bool_]
 PROPORTIONS = table("proportions.toml")  # between landmarks, and their ranges
 # Cosine between the normals of adjacent triangles: skin that crosses itself is folded more sharply.
 SHARPEST_FOLD = -0.8
-# mm around the lips and the nostrils where a neutral face could cross itself
-LIP_SURROUNDINGS, NOSTRIL_SURROUNDINGS = 4.0, 10.0
+# mm around lips, nostrils and upper lids where a neutral face could cross itself
+LIP_SURROUNDINGS, NOSTRIL_SURROUNDINGS, LID_SURROUNDINGS = 4.0, 10.0, 9.0
 
 
 def acceptable(faces: FloatArray) -> Bools:
     """Whether each of the neutral faces (n, m, 3) can be a subject: (n,)."""
     accepted = plausible(faces)
-    # the costly checks last, each for the faces that are left; and only near mouth and nostrils:
-    # where skin does not fold, nothing else can meet
+    # the costly checks last, each for the faces that are left; and only near mouth, nostrils and
+    # lids: where skin does not fold, nothing else can meet
     accepted[accepted] = ~folded(faces[accepted])
     vertices, triangles = _narrow_places()
     accepted[accepted] = ~crosses(faces[accepted][:, vertices], triangles)
@@ -84,11 +84,12 @@ def _skin_pairs() -> IntArray:
 
 @functools.cache
 def _narrow_places() -> tuple[IntArray, IntArray]:
-    """Vertices (k,) near lips and nostrils, and triangles between them as indices into these."""
+    """Vertices (k,) near lips, nostrils, lids, and triangles between them as indices into these."""
     face = head()
     lips = np.r_[face.curves["upper_lip"], face.curves["lower_lip"]]
     nostrils = face.landmarks[[31 - 17, 32 - 17, 34 - 17, 35 - 17]]  # dlib's numbers less the jaw's
-    near = cKDTree(face.vertices[lips]).query(face.vertices)[0] < LIP_SURROUNDINGS
-    near |= cKDTree(face.vertices[nostrils]).query(face.vertices)[0] < NOSTRIL_SURROUNDINGS
+    lids = np.r_[face.curves["left_upper_lid"], face.curves["right_upper_lid"]]
+    places = (lips, LIP_SURROUNDINGS), (nostrils, NOSTRIL_SURROUNDINGS), (lids, LID_SURROUNDINGS)
+    near = np.any([cKDTree(face.vertices[p]).query(face.vertices)[0] < mm for p, mm in places], 0)
     vertices, triangles = np.unique(face.faces[near[face.faces].all(1)], return_inverse=True)
     return vertices, triangles.reshape(-1, 3)
