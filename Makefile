@@ -4,6 +4,7 @@
 # make faces   the data set of scanned faces, data/faces: over an hour; resumes
 # make face-gans   the generators of faces, data/weights: hours; resumes
 # make template   the standard template and how faces deform it, data/template: minutes
+# make complexion   aggregates of people's skin, from photographs that are fetched: minutes
 # make bench   every benchmark;  make lint;  make chapters (after editing book/NN_name.md);  make clean
 
 PRESET ?= standard
@@ -19,7 +20,7 @@ export VECLIB_MAXIMUM_THREADS := 1
 # Containers often forbid Python to keep bytecode: every process would compile all of PyTorch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: book chapters test lint bench experiments faces face-gans template clean environment
+.PHONY: book chapters test lint bench experiments faces face-gans template complexion clean environment
 
 book: environment
 	@$(BIN)/python book/build.py --preset $(PRESET) --seed $(SEED)
@@ -56,6 +57,9 @@ face-gans: environment
 
 template: environment
 	@$(BIN)/python -m facesynth.population.shipped
+
+complexion: environment
+	@$(BIN)/python -m facesynth.people.complexion
 
 clean:
 	rm -rf build

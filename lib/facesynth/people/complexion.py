@@ -5,10 +5,10 @@
 From the neutral portraits of the Face Research Lab London Set (DeBruine and Jones 2017, CC BY 4.0):
 photographs are warped to one frontal shape by dlib's 68 landmarks, 64 x 64. Kept are medians over
 35 women and 34 men whom the set calls white and over the 33 others (at least 20 people each), and
-the leading principal components of what distinguishes a group's members. Our own faces, pictured
-in the photographs' light and warped in the same way, are subtracted: what is left goes into the
-skin, so that medians of pictures agree. From six photographic skins of MakeHuman (CC0): their
-median at the head's vertices. Brows and eyes are left to those who paint them.
+the leading principal components of what women and men differ in from their groups. Our own faces,
+pictured in the photographs' light and warped in the same way, are subtracted: what is left goes
+into the skin, so that medians of pictures agree. From six photographic skins of MakeHuman (CC0):
+their median at the head's vertices. Brows, eyes and lips are left to those who paint them.
 """
 
 import functools
@@ -136,8 +136,12 @@ def skin_of_head() -> FloatArray:
     full = 0.5 * (full + full[whole.mirror])
     # lips have pigments of their own, and what is painted between them: of the skins their gradient
     lips, mouth = (whole.regions[name][:, None] for name in ("lips", "mouth"))
+    bare = np.flatnonzero(np.maximum(lips, mouth)[:, 0] < 0.01)
+    over = full[bare[cKDTree(whole.vertices[bare]).query(whole.vertices, 6)[1]]].mean(axis=1)
     own = np.average(full, axis=0, weights=(lips * (1 - mouth))[:, 0])
-    return np.asarray((full - lips * own) * (1 - mouth))
+    within = np.clip(2.5 * lips - 1.5, 0, 1)  # not their edges, which others have elsewhere
+    full = np.where(lips + mouth > 0.01, over + within * (full - own - over), full)
+    return np.asarray(full * (1 - mouth))
 
 
 def painted(people: list[real_data.Portrait], seed: int = 0) -> Images:
@@ -160,7 +164,7 @@ def make() -> dict[str, NDArray[np.float16]]:
     group = groups_of(np.array([person.gender for person in people]), european)
     kept = {
         "groups": np.zeros((3, SIDE, SIDE, 3)),
-        "components": np.zeros((COMPLEXIONS, SIDE, SIDE, 3)),
+        "components": np.zeros((2, COMPLEXIONS, SIDE, SIDE, 3)),
         "skin": skin_of_head(),
     }
     _write(kept)
@@ -173,19 +177,21 @@ def make() -> dict[str, NDArray[np.float16]]:
             lacking = _median(photographs[group == g]) - _median(ours[group[some] == g])
             kept["groups"][g] += _on_skin(lacking)
         if k == 0:
-            kept["components"] = _components(photographs, group)
+            within = (
+                photographs - np.array([_median(photographs[group == g]) for g in range(3)])[group]
+            )
+            men = np.array([person.gender == "male" for person in people])
+            kept["components"] = np.stack([_components(within[men == m]) for m in (False, True)])
         _write(kept)
     return {name: of.astype(np.float16) for name, of in kept.items()}
 
 
-def _components(images: Frontal, group: NDArray[np.intp]) -> Frontal:
-    """Principal components (c, 64, 64, 3) within groups, each times its standard deviation."""
-    within = np.concatenate([images[group == g] - _median(images[group == g]) for g in range(3)])
-    skin = np.stack([_on_skin(image) for image in within])
-    flat = skin.reshape(len(skin), -1)
+def _components(within: Frontal) -> Frontal:
+    """Principal components (c, 64, 64, 3) of what n people differ in, times their deviations."""
+    flat = np.stack([_on_skin(image) for image in within]).reshape(len(within), -1)
     _, deviations, vectors = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
-    scaled = deviations[:COMPLEXIONS, None] / np.sqrt(len(flat) - 3) * vectors[:COMPLEXIONS]
-    return scaled.reshape(-1, *images.shape[1:])
+    scaled = deviations[:COMPLEXIONS, None] / np.sqrt(len(flat) - 2) * vectors[:COMPLEXIONS]
+    return scaled.reshape(-1, *within.shape[1:])
 
 
 def _median(images: Frontal) -> Frontal:
@@ -197,16 +203,15 @@ def _median(images: Frontal) -> Frontal:
 
 
 def _on_skin(image: Frontal) -> Frontal:
-    """An image (64, 64, 3) without brows and eyes, filled over, and faded to 0 at the rim."""
-    bare, within = _masks()
-    known = bare & np.isfinite(image).all(axis=-1)
+    """An image (64, 64, 3) of bare skin: brows, eyes, lips and all beyond the face filled over."""
+    known = _bare() & np.isfinite(image).all(axis=-1)
     filled = fill(np.where(known[..., None], image, 0).astype(np.float32), known)
-    return np.asarray(gaussian_filter(filled, (1.0, 1.0, 0)) * within[..., None], np.float64)
+    return np.asarray(gaussian_filter(filled, (1.5, 1.5, 0), mode="nearest"), np.float64)
 
 
 @functools.cache
-def _masks() -> tuple[NDArray[np.bool_], FloatArray]:
-    """Where the skin is bare (64, 64), and how far (64, 64) the images are used, 0 to 1."""
+def _bare() -> NDArray[np.bool_]:
+    """Where (64, 64) skin is seen, and seen well."""
     x, y = _grid().T.reshape(2, SIDE, SIDE)
     whole = head()
     places = whole.vertices - between_eyes(whole)
@@ -215,9 +220,9 @@ def _masks() -> tuple[NDArray[np.bool_], FloatArray]:
     eye = np.maximum(*(whole.regions[f"{side}_eye"] for side in ("left", "right")))
     brow = places[whole.landmarks[:10], :2]
     apart = cKDTree(brow).query(_grid())[0].reshape(SIDE, SIDE)
-    bare = (eye[nearest] < 0.05) & (apart > 7) & (np.abs(x) < 66)
-    reach = np.hypot(x / 62, (y + 22) / np.where(y > -22, 80, 88))
-    return bare, np.clip((1.0 - reach) / 0.12, 0, 1)
+    lips = maximum_filter(whole.regions["lips"][nearest] > 0.2, 3)  # and their edges
+    face = np.hypot(x / 60, (y + 22) / np.where(y > -22, 80, 86)) < 0.9
+    return np.asarray((eye[nearest] < 0.05) & (apart > 7) & ~lips & face)
 
 
 def _grid() -> FloatArray:

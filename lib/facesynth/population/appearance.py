@@ -11,12 +11,12 @@ were chosen by eye.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from facesynth.population.tables import table
 
-COMPLEXIONS = 16  # components by which the complexions of people differ
-_MOST_MELANIN = 0.30  # volume fraction
+COMPLEXIONS = 12  # components by which the complexions of people differ
+_MOST_MELANIN = 0.48  # volume fraction
 _IRISES = table("irises.toml")
 IRIS_COLOURS = {name: iris["rgb"] for name, iris in _IRISES.items()}  # linear, light to dark
 COMBED = ("back", "left", "right", "forward")
@@ -46,7 +46,7 @@ class Appearance:
     lid_crease: float  # darkness of the crease above the eye, 0 to 0.55
     male: float  # 0 to 1, and
     european: float  # share of ancestry: whose complexion it is
-    complexion: NDArray[np.float64]  # (COMPLEXIONS,) of its components, in standard deviations
+    complexion: tuple[float, ...]  # of its COMPLEXIONS components, in standard deviations
     # Lips
     lip_melanin: float  # log units against the skin's
     lip_blood: float  # volume fraction
@@ -100,8 +100,8 @@ def sample_appearance(
         return float(max(least, rng.normal(mean, deviation)))
 
     tan = normal(0.10, 0.36, 0) * (1 - 0.6 * african)
-    log_melanin = african * np.log(0.215) + asian * np.log(0.026) + caucasian * np.log(0.0100)
-    log_blood = african * np.log(0.016) + (1 - african) * np.log(0.0102)
+    log_melanin = african * np.log(0.33) + asian * np.log(0.0185) + caucasian * np.log(0.0098)
+    log_blood = african * np.log(0.0115) + (1 - african) * np.log(0.0102)
     hair = 0.9 * (1 - caucasian) + caucasian * rng.choice(_HAIR_MELANIN, p=_HAIR_SHARE)
     hair_melanin = float(np.clip(hair + rng.normal(0, 0.05), 0.07, 1))
     grey = float(np.clip(rng.normal((age - 46) / 30, 0.25), 0, 1))
@@ -110,10 +110,10 @@ def sample_appearance(
     combed = str(rng.choice(COMBED, p=(0.45, 0.15, 0.15, 0.25)))
     return Appearance(
         melanin=min(
-            _MOST_MELANIN, float(np.exp(log_melanin + normal(0.12 * male, 0.62 - 0.17 * african)))
+            _MOST_MELANIN, float(np.exp(log_melanin + normal(0.12 * male, 0.66 - 0.06 * african)))
         ),
-        blood=float(np.exp(log_blood + normal(0.22 * male + 0.3 * (weight - 0.5), 0.44))),
-        yellow=normal(-0.07, 0.095),
+        blood=float(np.exp(log_blood + normal(0.16 * male + 0.3 * (weight - 0.5), 0.34))),
+        yellow=normal(-0.11, 0.07),
         tan=tan,
         cheek_flush=normal(0.30 + 0.4 * (weight - 0.5) + 0.1 * (1 - male), 0.20, 0),
         nose_flush=normal(0.36 + 0.006 * max(0.0, age - 40), 0.18, 0),
@@ -126,7 +126,7 @@ def sample_appearance(
         pores=0.6 + 0.5 * rng.random() + 0.3 * male,
         lid_crease=0.55 * (1 - 0.6 * asian),
         lip_melanin=normal(0.15 - 0.40 * (1 - african) * (1 - 0.4 * male), 0.26),
-        lip_blood=float(np.exp(np.log(0.092 - 0.030 * african) + normal(0.15 * (1 - male), 0.3))),
+        lip_blood=float(np.exp(np.log(0.115 - 0.045 * african) + normal(0.15 * (1 - male), 0.3))),
         makeup=normal(0.25, 0.6, 0) * float(not grows_beard),
         hair_melanin=hair_melanin,
         hair_red=normal(-0.1, 0.25, 0) * caucasian,
@@ -136,7 +136,7 @@ def sample_appearance(
             np.clip(rng.normal(0.8 + 0.25 * male - 0.004 * max(0, age - 50), 0.25), 0.35, 1.5)
         ),
         brow_height=normal(0.5 - 1.6 * male, 2.0),
-        brow_arch=normal(0.5 + 0.6 * (1 - male), 0.30, 0),
+        brow_arch=normal(0.45 + 0.35 * (1 - male), 0.30, 0),
         brow_length=normal(1.07, 0.07),
         brow_tilt=normal(-2.0, 2.2),
         lashes=normal(0.8 + 0.35 * (1 - male), 0.12, 0.4),
@@ -152,7 +152,7 @@ def sample_appearance(
         iris_radius=normal(5.8, 0.12),
         male=male,
         european=caucasian,
-        complexion=np.clip(rng.standard_normal(COMPLEXIONS), -2.5, 2.5),
+        complexion=tuple(np.clip(rng.standard_normal(COMPLEXIONS), -2.5, 2.5).tolist()),
     )
 
 

@@ -5,8 +5,8 @@ RGB against the cheeks', say how the skin of people differs over the face, and h
 that. Neither shows anybody: `people.complexion` makes them and tells from what.
 
     front   groups (3, 64, 64, 3): medians over the women and the men of European ancestry and over
-            all others, in the frontal plane; components (c, 64, 64, 3), what distinguishes the
-            members of a group, each times its standard deviation
+            all others, in the frontal plane; components (2, c, 64, 64, 3), what women and what men
+            differ in from these, each times its standard deviation
     skin    (m, 3) of the head's vertices: median of skins photographed at half a millimetre, which
             show what the front's pixels of 2.5 mm do not
 """
@@ -21,7 +21,7 @@ from scipy.ndimage import map_coordinates, zoom
 from facesynth.files import arrays
 from facesynth.population.anatomy import Anatomy
 from facesynth.population.appearance import Appearance
-from facesynth.population.noise import Floats
+from facesynth.population.noise import Floats, smoothstep
 
 FILE = "complexion.npz"  # beside this module
 SIDE = 64  # pixels along the side of the frontal images
@@ -37,7 +37,10 @@ class Complexion:
         column = (a.x - LEFT) / (RIGHT - LEFT) * SIDE * _FINER - 0.5
         row = (TOP - a.y) / (TOP - BOTTOM) * SIDE * _FINER - 0.5
         self._at = np.stack([row, column]).astype(np.float32)
-        self._skin = a.of_head(table()["skin"])
+        # lips lie in their own shade, the lower one more: it is full, and faces down
+        upper = smoothstep(-3, 3, a.y - a.curve("upper_lip")[:, 1].mean())
+        lips = -a.lips * (0.34 - 0.26 * upper)
+        self._skin = a.of_head(table()["skin"]) + lips[:, None]
 
     def fields(self, look: Appearance) -> Floats:
         """Logarithms (R², 3) of a factor of the skin's colour."""
@@ -54,7 +57,8 @@ def frontal(look: Appearance) -> Floats:
     # both genders are among the others: they differ as women and men of European ancestry do
     elsewhere = others + (male - 0.5) * (men - women)
     mean = look.european * (women + male * (men - women)) + (1 - look.european) * elsewhere
-    return np.asarray(mean + np.tensordot(look.complexion, table()["components"], 1), np.float32)
+    own = table()["components"][int(male > 0.5)]
+    return np.asarray(mean + np.tensordot(np.array(look.complexion), own, 1), np.float32)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from facesynth.population.appearance import IRIS_COLOURS, Appearance
 from facesynth.population.noise import Floats, gaussian, smoothstep, streaks
 from facesynth.population.strokes import blend, line
 
-_SCLERA = np.array([0.42, 0.375, 0.35], dtype=np.float32)
+_SCLERA = np.array([0.36, 0.315, 0.29], dtype=np.float32)
 _VEIN = np.array([0.05, 0.24, 0.22], dtype=np.float32)  # light that a blood vessel takes
 _CARUNCLE = np.array([0.42, 0.17, 0.14], dtype=np.float32)  # the pink inner corner
 _WATERLINE = np.array([0.48, 0.24, 0.19], dtype=np.float32)  # the lower lid's wet edge
@@ -65,8 +65,8 @@ class Eyes:
         upper, lower = vertices[curves[f"{side}_upper_lid"]], vertices[curves[f"{side}_lower_lid"]]
         x = (upper[0, 0] + upper[-1, 0]) / 2
         top, bottom = upper[:, 1].max(), lower[:, 1].min()
-        # of a wide eye the upper lid leaves the iris free, the lower one never does
-        return np.array([x, bottom + min(0.56 * (top - bottom), 0.98 * radius)])
+        # the upper lid covers a little of every iris; below one, wide eyes show white
+        return np.array([x, max(bottom + 0.54 * (top - bottom), top - radius + 0.7)])
 
     def _ball(
         self, look: Appearance, offset: Floats, texel: Floats, rng: np.random.Generator

@@ -12,6 +12,7 @@ from facesynth.population.noise import Floats, gaussian, smoothstep
 from facesynth.population.scalp import GREY, Scalp, composite, hair_colour
 from facesynth.population.strokes import Plane, Strands, blend, scatter
 
+_BROW_GREY = 0.35  # of the scalp's share of grey hairs
 _BROW_START = -0.04  # where brows begin, from the inner landmark (0) to the outer one (1)
 
 
@@ -48,8 +49,7 @@ class Hair:
         self._shade_brows(rgb, look)
         fields = zip(*(vars(s).values() for s in strands), strict=True)
         both = Strands(*map(np.concatenate, fields))
-        colour = hair_colour(min(1.0, look.hair_melanin + 0.22), 0.6 * look.hair_red)
-        composite(rgb, self.brow_plane, both, colour)
+        composite(rgb, self.brow_plane, both, _brow_colour(look))
 
     def _shade_brows(self, rgb: Floats, look: Appearance) -> None:
         """Darken the skin below the hairs, where they are dense and out of focus."""
@@ -63,9 +63,8 @@ class Hair:
         across = (t - place[:, 1]) / self._brow_half(np.clip(along, 0, 1), look)
         within = smoothstep(-0.08, 0.12, along) * smoothstep(1.08, 0.7, along)
         cover = 0.42 * min(1.0, look.brow_density) * within * np.exp(-1.3 * across**2)
-        colour = hair_colour(look.hair_melanin, 0.6 * look.hair_red)
         here = rgb[pixels]
-        blend(here, cover * (1 - 0.7 * look.grey), 0.9 * colour)
+        blend(here, cover * (1 - _BROW_GREY * look.grey), 0.7 * _brow_colour(look))
         rgb[pixels] = here
 
     def _brow_half(self, along: Floats, look: Appearance) -> Floats:
@@ -90,7 +89,7 @@ class Hair:
         length *= 0.75 + 0.25 * look.brow_thickness
         if side < 0:
             place[:, 0], angle, bend = -place[:, 0], np.pi - angle, -bend
-        return Strands(place, angle, bend, length, rng.random(n) < 0.7 * look.grey)
+        return Strands(place, angle, bend, length, rng.random(n) < _BROW_GREY * look.grey)
 
     def _brow_line(self, along: Floats, look: Appearance) -> tuple[Floats, Floats]:
         """Middle (n, 2) and slope (n,) of the left brow, from the template's landmarks."""
@@ -158,6 +157,11 @@ class Hair:
         length = rng.uniform(*span, n) * np.where(above_lip, 0.75, 1)
         grey = rng.random(n) < 0.85 * look.grey
         return Strands(roots, down + rng.normal(0, 0.28, n), rng.normal(0, 0.5, n), length, grey)
+
+
+def _brow_colour(look: Appearance) -> Floats:
+    """Brows are darker than the scalp's hair, the more so the lighter it is."""
+    return hair_colour(min(1.0, 0.35 + 0.72 * look.hair_melanin), 0.6 * look.hair_red)
 
 
 def beard_area(anatomy: Anatomy, x: Floats, y: Floats, z: Floats) -> Floats:

@@ -25,7 +25,6 @@ class Pigments:
         at_x, at_y = a.vertices[:, :2].T.astype(np.float32)
         cheeks = gaussian(np.abs(at_x), 24, 24) * gaussian(at_y, -22, 17)
         self._freckled = 0.12 + cheeks + 0.35 * gaussian(at_y, 46, 25)
-        self._mouth_height = float(a.curve("upper_lip")[:, 1].mean())
         self._lip_edge = gaussian(y, a.lip_top, 2.5) + gaussian(y, a.lip_bottom, 2.5)
 
     def fields(
@@ -39,12 +38,12 @@ class Pigments:
         skin = np.float32(np.log(look.melanin)), np.float32(np.log(look.blood))
         rough = look.mottling
         melanin = skin[0] + rough * (
-            0.07 * n30 + 0.05 * n13 + 0.058 * n5 + 0.10 * n2 + 0.17 * n1 + 0.14 * n04
+            0.07 * n30 + 0.05 * n13 + 0.058 * n5 + 0.10 * n2 + 0.20 * n1 + 0.28 * n04
         )
         melanin += look.tan
         # Flushes are blotchy and end where they like: their strength follows the coarse noise.
         blood = skin[1] + rough * (
-            0.13 * n30 + 0.10 * n13 + 0.115 * n5 + 0.16 * n2 + 0.19 * n1 + 0.12 * n04
+            0.13 * n30 + 0.10 * n13 + 0.115 * n5 + 0.15 * n2 + 0.21 * n1 + 0.24 * n04
         )
         uneven = 1 + 0.10 * n30 + 0.10 * n13 + 0.08 * n5
         blood += look.cheek_flush * self._cheek * uneven + look.nose_flush * self._nose * uneven
@@ -84,6 +83,6 @@ class Pigments:
         _, n13, n5, n2, _, _ = noise
         lips = np.clip(self.anatomy.lips + 0.06 * n5 * self._lip_edge * self.anatomy.lips, 0, 1)
         lip_melanin = np.log(look.melanin) * 0.92 - 0.50 + look.lip_melanin + 0.05 * n5
-        lip_melanin = lip_melanin + 0.20 * smoothstep(-4, 4, self.anatomy.y - self._mouth_height)
+        lip_melanin = lip_melanin + 0.15
         lip_blood = np.log(look.lip_blood) + 0.10 * n13 + 0.12 * n2 + 0.7 * look.makeup
         return melanin + lips * (lip_melanin - melanin), blood + lips * (lip_blood - blood)
