@@ -45,7 +45,7 @@ class VirtualScan(Scan):
     @functools.cached_property
     def truth(self) -> Truth:
         """The ground truth of the face, in those of the standard template."""
-        return truth_on_face(self.truth_of_head)
+        return truth_on_face(self.truth_of_head, self.known.mapping)
 
 
 def scan(
