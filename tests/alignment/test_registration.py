@@ -35,7 +35,7 @@ CHEEK = np.array([38.0, -15.0])  # mm from the tip of the nose, across and up
 
 @pytest.fixture(scope="module")
 def scans():
-    people = population.sample(len(SUBJECTS), 77, expressions=True, progress=False)
+    people = population.sample(len(SUBJECTS), 77, expressions=True, whole=True, progress=False)
     return [scan(people.expressions[i, k], GREY, seed=[5, i], settings=COARSE) for i, k in SUBJECTS]
 
 

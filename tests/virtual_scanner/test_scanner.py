@@ -341,9 +341,9 @@ def test_sensor_noise_grows_with_light(face, mapping):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"vertices": np.zeros((5, 3))}, MeshError, "face"),
+        ({"vertices": standard().vertices}, MeshArrayError, "whole=True"),
         ({"vertices": np.zeros((9999, 3))}, MeshArrayError, "a head has"),
-        ({"vertices": np.full((9309, 3), np.nan)}, MeshError, "NaN"),
+        ({"vertices": head().vertices * np.nan}, MeshError, "NaN"),
         ({"texture": np.zeros((R, R, 3))}, MeshArrayError, "float64; expected .* uint8"),
         ({"texture": np.zeros((R, 9, 3), np.uint8)}, MeshArrayError, r"\(R, R, 3\)"),
         ({"texture": np.zeros((64, 64, 3), np.uint8)}, MeshArrayError, "64 .* the mapping 96"),
