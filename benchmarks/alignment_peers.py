@@ -58,13 +58,13 @@ def available() -> dict[str, Method]:
 
 def scanned(count: int, seed: int) -> list[Scanned]:
     """Scans of `count` subjects of a seed, each with one of the expressions."""
-    people = population.sample(count, seed, expressions=True, progress=False)
+    people = population.sample(count, seed, expressions=True, whole=True, progress=False)
     assert people.expressions is not None
     result = []
     for i, expressions in enumerate(people.expressions):
-        face = expressions[i % len(expressions)]
-        texture, relief = population.paint(seed, i, 256, face)
-        virtual = scan(face, texture, relief=relief, seed=[seed, i])
+        head = expressions[i % len(expressions)]
+        texture, relief = population.paint(seed, i, 256, head, whole=True)
+        virtual = scan(head, texture, relief=relief, seed=[seed, i])
         surface = ScannedSurface(virtual)
         result.append(Scanned(surface, landmarks.detect(surface), virtual.truth.vertices))
     return result

@@ -45,10 +45,11 @@ def _remeshed(apart: float) -> tuple[csr_array, IntArray, IntArray]:
     face = standard()
     mapping = UniversalMapping(face, 128)
     rng = np.random.default_rng(7)
-    rim = mapping.uv[face.boundary[::3]]
-    marks = mapping.uv[face.landmarks]
-    fixed = len(rim) + len(marks)
-    uv, n = np.concatenate([rim, marks, rng.random((TRIED, 2))]), fixed
+    rim, marks, lips = (
+        mapping.uv[of] for of in (face.boundary, face.landmarks, face.curves["upper_lip"][2:-2])
+    )
+    fixed, marked = len(rim) + len(marks) + len(lips), len(rim) + len(marks)
+    uv, n = np.concatenate([rim, marks, lips, rng.random((TRIED, 2))]), fixed
     for point in uv[fixed:].copy():
         if ((uv[:n] - point) ** 2).sum(axis=1).min() > apart**2:
             uv[n] = point
@@ -66,15 +67,16 @@ def _remeshed(apart: float) -> tuple[csr_array, IntArray, IntArray]:
     weights = trimesh.triangles.points_to_barycentric(flat.triangles[where], on)
     entries = weights.ravel(), face.faces[where].ravel(), np.arange(0, weights.size + 1, 3)
     places = csr_array(entries, shape=(len(uv), len(face.vertices)))
-    holes = np.maximum.reduce([face.regions[n] for n in ("left_eye", "right_eye", "mouth")])
+    eyes = np.maximum(face.regions["left_eye"], face.regions["right_eye"])
     middle = uv[triangles].mean(axis=1)
-    hole = holes[cKDTree(mapping.uv).query(middle)[1]] > 0.5
+    hole = eyes[cKDTree(mapping.uv).query(middle)[1]] > 0.5
+    hole |= ((triangles >= marked) & (triangles < fixed)).any(axis=1)  # along the closed mouth
     sides = uv[triangles] - uv[np.roll(triangles, -1, axis=1)]
     thin = np.linalg.norm(sides, axis=2).max(axis=1) > 4 * apart
     used, faces = _largest_piece(places @ face.vertices, triangles[~hole & ~thin])
     number = np.full(len(uv), -1)
     number[used] = np.arange(len(used))
-    return places[used], faces, number[len(rim) : fixed]
+    return places[used], faces, number[len(rim) : marked]
 
 
 def _largest_piece(vertices: FloatArray, triangles: IntArray) -> tuple[IntArray, IntArray]:

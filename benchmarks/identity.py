@@ -17,23 +17,24 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import dlib
 import numpy as np
 
-from facesynth.dataset import dataset
+from facesynth.dataset import aligned_scan, dataset
 from facesynth.evaluation import identity
 from facesynth.files import pretrained
-from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.template import standard
+from facesynth.template import Template
 
 FEW = 40  # faces that both ways are timed on
 
 
-def looked_for(geometry: np.ndarray, textures: np.ndarray, uv: np.ndarray) -> list[np.ndarray]:
+def looked_for(
+    geometry: np.ndarray, textures: np.ndarray, uv: np.ndarray, template: Template
+) -> list[np.ndarray]:
     """Descriptors of the faces that dlib finds in their pictures."""
     detector = dlib.get_frontal_face_detector()
     five = dlib.shape_predictor(pretrained.weights("shape_predictor_5_face_landmarks.dat"))
     net = identity.network()
     found = []
     for vertices, texture in zip(geometry, textures, strict=True):
-        picture = identity.frontal(vertices, texture, uv)
+        picture = identity.frontal(vertices, texture, uv, template)
         for box in detector(picture, 1)[:1]:
             found.append(np.array(net.compute_face_descriptor(picture, five(picture, box))))
     return found
@@ -46,18 +47,19 @@ def main() -> None:
     options = parser.parse_args()
     scans = dataset.released(-(-options.faces // 25) * 5)
     geometry, textures = scans.geometry[: options.faces], scans.textures[: options.faces]
-    uv = UniversalMapping(standard(), 256).uv
+    template = scans.template
+    uv = aligned_scan.mapping(scans.resolution, template).uv
 
     start = time.perf_counter()
-    identity.describe(geometry, textures, uv)
+    identity.describe(geometry, textures, uv, template)
     took = time.perf_counter() - start
     print(f"{len(geometry)} faces: {took:.1f} s on {os.cpu_count()} cores")
 
     start = time.process_time()
-    identity.describe(geometry[:FEW], textures[:FEW], uv, n_jobs=1, progress=False)
+    identity.describe(geometry[:FEW], textures[:FEW], uv, template, n_jobs=1, progress=False)
     ours = time.process_time() - start
     start = time.process_time()
-    found = looked_for(geometry[:FEW], textures[:FEW], uv)
+    found = looked_for(geometry[:FEW], textures[:FEW], uv, template)
     peers = time.process_time() - start
     few = len(geometry[:FEW])
     print(f"{few} faces, one process: known pose {ours:.1f} s, looked for {peers:.1f} s", end="")

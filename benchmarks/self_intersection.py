@@ -8,16 +8,16 @@ import time
 import igl.copyleft.cgal as cgal
 import numpy as np
 
+from facesynth.population.head import head
 from facesynth.population.identity import neutral_geometry, sample_identities
 from facesynth.population.plausibility import crosses
-from facesynth.template import standard
 
 N = 300
 
 
 def main() -> None:
     """Print both times, the ratio, and whether the answers are the same."""
-    triangles = standard().faces
+    triangles = head().faces
     faces = neutral_geometry(sample_identities(N, seed=77, screened=False))
     crosses(faces[:1])
     start = time.perf_counter()

@@ -64,14 +64,13 @@ def main() -> None:
     textures = shrunk(scans.textures, options.resolution).reshape(len(scans), -1)
     of_texture = MorphableModel(N_COMPONENTS).fit(textures.astype(np.float32))
     of_geometry = MorphableModel(N_COMPONENTS).fit(scans.geometry.reshape(len(scans), -1))
-    to = released("faces").geometries
-    assert to is not None
+    uv = released("faces").uv
 
     def drawn() -> list[Face]:
         n, side = options.count, options.resolution
         t = np.clip(of_texture.sample(n, 0), 0, 255).astype(np.uint8).reshape(n, side, side, 3)
         g = of_geometry.sample(n, 1).reshape(n, -1, 3)
-        return [Face(v, texture, to.mapping.uv) for v, texture in zip(g, t, strict=True)]
+        return [Face(v, texture, uv, scans.template) for v, texture in zip(g, t, strict=True)]
 
     peer = timed(drawn)
     print(

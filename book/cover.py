@@ -6,7 +6,7 @@ from PIL import Image
 
 from facesynth import population, rendering
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.template import standard
+from facesynth.population.head import head
 
 SUBJECTS = (1, 2, 3, 4, 12, 5, 9, 15)
 YAWS = (20, -8, 14, -12, 8, -14, 10, -20)  # degrees
@@ -15,10 +15,12 @@ TEXTURE, PICTURE = 512, 320  # pixels
 
 def main() -> None:
     """Render eight subjects in a row on a transparent ground."""
-    subjects = population.sample(max(SUBJECTS) + 1, seed=0, resolution=TEXTURE, relief=True)
+    subjects = population.sample(
+        max(SUBJECTS) + 1, seed=0, resolution=TEXTURE, relief=True, whole=True
+    )
     assert subjects.textures is not None
     assert subjects.relief is not None
-    template = standard()
+    template = head()
     uv = UniversalMapping(template, TEXTURE).uv
     images = [
         rendering.render(

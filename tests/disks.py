@@ -11,7 +11,7 @@ from facesynth.surface import mesh
 from facesynth.surface.mesh import FloatArray, IntArray
 
 
-@dataclass
+@dataclass(eq=False)  # hashed as an object, as templates are
 class SymmetricDisk:
     """What UniversalMapping reads of a template."""
 

@@ -104,14 +104,15 @@ class ExpressionModel(BaseEstimator):
         added = alpha @ self.components_.reshape(len(self.components_), -1)
         return faces + self.mean_ + added.reshape(*alpha.shape[:-1], *self.mean_.shape)
 
-    def directions(self) -> dict[str, Floats]:
+    def directions(self, template: Template | None = None) -> dict[str, Floats]:
         """Directions (k,) that change one of `MEASURES` by 1 mm and leave the others unchanged.
 
-        Of all such directions each is the most likely one, in the sense of Eq. 2: with the measures
-        A of the components and their variances S, the columns of S A^T (A S A^T)^-1.
+        template : of the faces, by default the project's own. Of all such directions each is the
+        most likely one, in the sense of Eq. 2: with the measures A of the components and their
+        variances S, the columns of S A^T (A S A^T)^-1.
         """
         check_is_fitted(self)
-        operator = measure_operator().reshape(len(MEASURES), -1)
+        operator = measure_operator(template).reshape(len(MEASURES), -1)
         A = operator @ self.components_.reshape(len(self.components_), -1).T  # (measures, k)
         spread = self.explained_variance_[:, None] * A.T  # S A^T
         if np.linalg.matrix_rank(A @ spread) < len(MEASURES):
@@ -194,9 +195,9 @@ def measure_operator(template: Template | None = None) -> NDArray[np.float64]:
     return operator
 
 
-def measure(faces: ArrayLike) -> dict[str, NDArray[np.float64]]:
-    """Return `MEASURES` (n,) in mm of faces (n, m, 3) mm in the template's topology."""
-    found = np.einsum("kmc,nmc->kn", measure_operator(), np.asarray(faces, np.float64))
+def measure(faces: ArrayLike, template: Template | None = None) -> dict[str, NDArray[np.float64]]:
+    """`MEASURES` (n,) in mm of faces (n, m, 3) mm on a template, by default the project's own."""
+    found = np.einsum("kmc,nmc->kn", measure_operator(template), np.asarray(faces, np.float64))
     return dict(zip(MEASURES, found, strict=True))
 
 

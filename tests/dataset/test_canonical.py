@@ -34,10 +34,16 @@ def clean(mapping):
 
 
 @pytest.fixture(scope="module")
-def virtual(clean, mapping):
+def person():
+    """A whole head, and its texture."""
+    people = sample(1, 4, resolution=SIZE, whole=True, n_jobs=1, progress=False)
+    return people.geometry[0], people.textures[0]
+
+
+@pytest.fixture(scope="module")
+def virtual(person):
     settings = virtual_scanner.Scanner(strands=1.0)
-    texture = clean.photographs[0]
-    return virtual_scanner.scan(clean.vertices, texture, seed=4, mapping=mapping, settings=settings)
+    return virtual_scanner.scan(*person, seed=4, settings=settings)
 
 
 def inner(mask, pixels=3):
@@ -47,7 +53,7 @@ def inner(mask, pixels=3):
 def test_perfect_scan_gives_its_texture_back(clean, mapping):
     found = canonical.canonical_texture(clean, clean.vertices, mapping)
     texture = colour.from_uint8(clean.photographs[0])
-    assert found.valid.mean() > 0.8
+    assert found.valid.mean() > 0.7  # this photograph shows the sides as narrow as grazing views
     error = np.abs(colour.srgb(found.image) - colour.srgb(texture))[found.valid]
     assert np.median(error) < 0.01
     assert found.image.dtype == np.float32
@@ -90,7 +96,8 @@ def test_a_virtual_scan_s_losses_are_caught(virtual, mapping):
     holes = virtual.truth.holes
     assert holes.mean() > 0.02
     strands = virtual.truth.strands
-    assert (~found.valid & holes & ~strands).sum() > 0.95 * (holes & ~strands).sum()
+    lost = canonical._large(holes & ~strands)  # the smallest gaps are closed
+    assert (~found.valid & lost).sum() > 0.9 * lost.sum()
     # where they lie on hair they look like it, and on the brows they are left alone
     assert (~found.valid & strands).sum() > 0.4 * strands.sum() > 20
     assert (~found.valid & ~holes).sum() < 0.12 * (~holes).sum()
@@ -189,19 +196,14 @@ def test_a_surface_that_faces_the_other_way_or_is_far_is_not_measured(sheet):
     np.testing.assert_allclose(found.displacement[found.valid], true[found.valid], atol=1e-4)
 
 
-def test_a_scan_without_noise_shows_the_relief_of_the_skin(mapping, clean):
-    texture, relief = paint(4, 0, SIZE, clean.vertices)
+def test_a_scan_without_noise_shows_the_relief_of_the_skin(mapping, person):
+    texture, relief = paint(4, 0, SIZE, whole=True)
     scan = virtual_scanner.scan(
-        clean.vertices,
-        texture,
-        seed=4,
-        mapping=mapping,
-        relief=relief,
-        settings=virtual_scanner.EXACT,
+        person[0], texture, seed=4, relief=relief, settings=virtual_scanner.EXACT
     )
     found = canonical.canonical_texture(scan, scan.truth.vertices, mapping)
-    true, valid = relief.astype(float), found.valid
-    assert np.corrcoef(found.displacement[valid], true[valid])[0, 1] > 0.6
+    true, valid = scan.truth.relief, found.valid
+    assert np.corrcoef(found.displacement[valid], true[valid])[0, 1] > 0.5
     off = np.median(np.abs(found.displacement - true)[valid])
     assert off < 0.02  # mm
     assert off < np.median(np.abs(true)[valid]) / 2

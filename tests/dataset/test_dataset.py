@@ -44,7 +44,7 @@ ROUGH = Scanner(photograph=320, spacing=2.5, strands=0.0)  # quick
 @pytest.fixture(scope="module")
 def virtual():
     """Virtual scans by their names in the folder."""
-    people = sample(3, 4, resolution=R, n_jobs=1, progress=False)
+    people = sample(3, 4, resolution=R, whole=True, n_jobs=1, progress=False)
     names = ("a/first", "a/second", "third")
     return {
         name: scan(vertices, texture, seed=k, settings=ROUGH)
@@ -346,7 +346,7 @@ def test_contact_sheet(copy, monkeypatch):
     pixels = np.asarray(Image.open(page).convert("RGB")).astype(int)
     striped = (np.abs(pixels - contact_sheet.STRIPE) < 30).all(axis=2)
     cells = np.array_split(striped, 4, axis=1)  # three scans, one failure
-    assert [cell.mean() > 0.001 for cell in cells] == [True] * 3 + [False]
+    assert [cell.mean() > 0.0003 for cell in cells] == [True] * 3 + [False]
     monkeypatch.setattr(contact_sheet, "COLUMNS", 1)
     monkeypatch.setattr(contact_sheet, "ROWS", 3)
     assert len(contact_sheet.write(out, n_jobs=1)) == 2
@@ -528,16 +528,17 @@ def test_what_is_released_is_the_population_as_scanned():
     assert faces.textures.shape == (25, 256, 256, 3)
     assert faces.expression_names == tuple(population.EXPRESSIONS)
     people = sample(5, 0, expressions=True, progress=False)
-    off = np.linalg.norm(faces.geometry - people.expressions.reshape(25, -1, 3), axis=2)
+    truth = people.expressions[:, :, standard().landmarks].reshape(25, -1, 3)
+    off = np.linalg.norm(faces.geometry[:, faces.template.landmarks] - truth, axis=2)
     assert np.median(off) < 1  # mm
-    assert 0.6 < faces.valid.mean() < 0.9
+    assert faces.valid.mean() > 0.6
     for name, of in faces.labels.items():
         assert of[::5].tolist() == [str(value) for value in people.labels[name]]
     painted, _ = population.paint(0, 4, 256)
     neutral = 4 * len(population.EXPRESSIONS)
     seen = faces.valid[neutral]
-    gap = np.abs(faces.textures[neutral].astype(float) - painted)[seen]
-    assert np.median(gap) < 40  # light and white balance are the scanner's
+    gap = np.median(faces.textures[neutral][seen], axis=0) - np.median(painted, axis=(0, 1))
+    assert np.abs(gap).max() < 40  # light and white balance are the scanner's
 
 
 def test_every_released_file_is_whole():

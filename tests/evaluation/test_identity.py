@@ -8,7 +8,6 @@ from facesynth.evaluation import identity
 from facesynth.evaluation.identity import IdentityError
 from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.surface.mesh import MeshError
-from facesynth.template import standard
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +18,15 @@ def scans():
 
 
 @pytest.fixture(scope="module")
-def uv():
-    return UniversalMapping(standard(), 256).uv
+def uv(scans):
+    return UniversalMapping(scans.template, 256).uv
 
 
 @pytest.fixture(scope="module")
 def descriptors(scans, uv):
-    return identity.describe(scans.geometry, scans.textures, uv, n_jobs=1, progress=False)
+    return identity.describe(
+        scans.geometry, scans.textures, uv, scans.template, n_jobs=1, progress=False
+    )
 
 
 def test_a_person_is_nearer_to_herself_than_to_others(scans, descriptors):
@@ -45,11 +46,11 @@ def test_distances_are_euclidean():
 
 def test_eyes_lie_where_the_network_expects_them(scans, uv):
     """Of a face that is all dark but for its eyes."""
-    model = standard()
+    model = scans.template
     lit = np.clip(model.regions["left_eye"] + model.regions["right_eye"], 0, 1)
     to = UniversalMapping(model, 256)
     texture = np.repeat(255 * to.to_image(lit[:, None]), 3, axis=2).round().astype(np.uint8)
-    chip = identity.chip(scans.geometry[0], texture, uv)
+    chip = identity.chip(scans.geometry[0], texture, uv, scans.template)
     assert chip.shape == (150, 150, 3)
     row, column = np.nonzero(chip[:90].mean(axis=2) > 150)
     left, right = column < 75, column >= 75
@@ -60,16 +61,20 @@ def test_eyes_lie_where_the_network_expects_them(scans, uv):
 
 
 def test_a_face_that_is_moved_or_larger_is_cut_out_alike(scans, uv):
-    still = identity.chip(scans.geometry[0], scans.textures[0], uv).astype(float)
-    moved = identity.chip(1.05 * scans.geometry[0] + [4, -3, 2], scans.textures[0], uv)
+    still = identity.chip(scans.geometry[0], scans.textures[0], uv, scans.template).astype(float)
+    moved = identity.chip(
+        1.05 * scans.geometry[0] + [4, -3, 2], scans.textures[0], uv, scans.template
+    )
     assert np.abs(moved - still).mean() < 8  # grey levels; of another person 30 and more
-    other = identity.chip(scans.geometry[4], scans.textures[4], uv)
+    other = identity.chip(scans.geometry[4], scans.textures[4], uv, scans.template)
     assert np.abs(other - still).mean() > 16
 
 
 def test_workers_change_nothing(scans, uv, descriptors, monkeypatch):
     monkeypatch.setattr(identity, "BATCH", 2)
-    again = identity.describe(scans.geometry, scans.textures, uv, n_jobs=2, progress=False)
+    again = identity.describe(
+        scans.geometry, scans.textures, uv, scans.template, n_jobs=2, progress=False
+    )
     np.testing.assert_array_equal(again, descriptors)
 
 
@@ -88,4 +93,4 @@ def test_bad_faces_are_named(scans, uv):
     broken = scans.geometry[0].copy()
     broken[7] = np.nan
     with pytest.raises(MeshError, match="NaN"):
-        identity.chip(broken, scans.textures[0], uv)
+        identity.chip(broken, scans.textures[0], uv, scans.template)

@@ -36,8 +36,8 @@ def scans():
     return small(read, some & (read.subjects > 0)), small(read, some & (read.subjects == 0))
 
 
-def to_images(geometry, template=None):
-    return mapping(32, template).to_image(geometry)
+def to_images(geometry):
+    return mapping(32, dataset.released(0).template).to_image(geometry)
 
 
 def measured(train, test, generated, images=to_images, **settings):

@@ -63,8 +63,9 @@ def test_no_difference_is_grey(to):
 
 
 def test_mirroring_all_channels_mirrors_the_face(to, faces):
-    last = eightfold(to.to_images(faces))[-1]
-    np.testing.assert_allclose(last, to.to_images(mirrored(faces)), atol=1e-5)
+    last, expected = eightfold(to.to_images(faces))[-1], to.to_images(mirrored(faces))
+    there = to.mapping.mask  # a pixel beyond a cut corner has two nearest ones
+    np.testing.assert_allclose(last[:, there], expected[:, there], atol=1e-5)
 
 
 def test_all_variants_differ_and_the_first_is_the_face_itself(to, faces):
@@ -108,7 +109,7 @@ def test_what_is_not_finite_is_named(value, to, faces):
 
 def test_what_does_not_fit_is_named(to, faces):
     for bad in (faces[:, :-1], faces[0], faces[:0]):
-        with pytest.raises(MeshArrayError, match=r"faces must be \(n, 9309, 3\)"):
+        with pytest.raises(MeshArrayError, match=rf"faces must be \(n, {faces.shape[1]}, 3\)"):
             to.to_images(bad)
     with pytest.raises(MeshArrayError, match="expected"):
         to.to_geometry(np.zeros((1, 32, 32, 3)))

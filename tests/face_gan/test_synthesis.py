@@ -19,6 +19,7 @@ from trimesh.util import decompress
 import facesynth
 from facesynth import expressions, gan
 from facesynth.command import main
+from facesynth.dataset import dataset
 from facesynth.expressions import measure
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan import released_models, synthesis
@@ -28,11 +29,10 @@ from facesynth.face_gan.released_models import WeightsError
 from facesynth.files.atomic import WriteError
 from facesynth.gan.run_folder import CONFIG, GENERATOR
 from facesynth.mapping.universal_mapping import UniversalMapping
-from facesynth.population import sample
 from facesynth.surface.mesh import check_disk, graph_laplacian, vertex_normals
-from facesynth.template import standard
 
 R = 64
+SCANS = dataset.released(2)  # whose expressions are added
 CAMERA = "new THREE.PerspectiveCamera(40, 1, 0.01, 10); camera.position.set(0.1, 0.05, 0.45)"
 
 
@@ -55,8 +55,7 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def weights(run, tmp_path_factory):
     """Its generator, released, also in the place of that of faces at rest."""
-    geometry = sample(6, 3, progress=False).geometry
-    to = GeometryImages.fit(UniversalMapping(standard(), R), geometry)
+    to = GeometryImages.fit(UniversalMapping(SCANS.template, R), SCANS.geometry)
     path = tmp_path_factory.mktemp("weights") / "faces.safetensors"
     for model in ("faces", "neutral"):
         released_models.save(path.parent, model, run, to)
@@ -132,7 +131,7 @@ def test_models_make_what_they_are_for(run, weights, tmp_path):
     textures = released_models.load(tmp_path, "textures")
     both = released_models.load(path.parent, "faces")
     images = gan.sample(both.generator, 2, seed=0)
-    assert both.geometry(images).shape == (2, *standard().vertices.shape)
+    assert both.geometry(images).shape == (2, *SCANS.template.vertices.shape)
     assert both.textures(images).shape == (2, R, R, 3)
     assert textures.textures(gan.sample(textures.generator, 2, seed=0)).shape == (2, R, R, 3)
     with pytest.raises(ValueError, match="makes no geometries"):
@@ -148,7 +147,7 @@ def test_generated_geometry_is_blurred_and_evenly_placed(weights):
     np.testing.assert_array_equal(rough, made.geometries.to_geometry(images[..., 3:]))
     np.testing.assert_array_equal(smooth, made.geometry(images))
     away = [(v - made.geometries.mean) / made.geometries.unit for v in (rough, smooth)]
-    laplacian = graph_laplacian(standard().faces)
+    laplacian = graph_laplacian(SCANS.template.faces)
     bumps = [
         np.abs(laplacian @ np.moveaxis(x, 1, 0).reshape(len(laplacian.indptr) - 1, -1))
         for x in away
@@ -165,7 +164,7 @@ def test_faces_are_disks_with_textures(faces):
         assert face.texture.shape == (side, side, 3)
         assert face.texture.dtype == np.uint8
         check_disk(face.vertices, face.faces)
-        assert np.linalg.norm(face.vertices - standard().vertices, axis=1).max() < 60  # mm
+        assert np.linalg.norm(face.vertices - SCANS.template.vertices, axis=1).max() < 60  # mm
 
 
 def test_the_same_seed_makes_the_same_bytes(faces, tmp_path):
@@ -206,7 +205,10 @@ def test_the_same_people_make_every_expression():
         facesynth.synthesize(3, seed=3, expression=name)
         for name in ("neutral", "smile", "surprise")
     )
-    found = [measure(np.stack([face.vertices for face in of])) for of in (rest, smile, surprise)]
+    found = [
+        measure(np.stack([face.vertices for face in of]), SCANS.template)
+        for of in (rest, smile, surprise)
+    ]
     assert (found[1]["smile"] > found[0]["smile"] + 4).all()  # mm wider
     assert (found[2]["jaw open"] > found[0]["jaw open"] + 4).all()
     for still, moved in zip(rest, smile, strict=True):

@@ -22,8 +22,8 @@ from facesynth.people.realism import (
     FacePointsError,
     align,
 )
+from facesynth.population.head import head
 from facesynth.population.sampling import LABELS
-from facesynth.template import standard
 
 PLACES = np.array(
     [
@@ -81,7 +81,7 @@ def test_lab_of_known_colours(rgb: tuple[int, int, int], wanted: tuple[float, ..
 
 
 def test_a_rendered_face_has_its_eyes_and_mouth_in_their_places() -> None:
-    face = standard()
+    face = head()
     uv, texture = np.zeros((len(face.vertices), 2)), np.full((2, 2, 3), 0.4)
     crop = realism.rendered(face.vertices, uv, texture)
     assert crop.shape == (HEIGHT, WIDTH, 3)

@@ -139,7 +139,7 @@ def test_an_open_mouth_shows_its_teeth():
 
 def test_teeth_show_in_proportion_to_the_opening():
     brightness = [mouth_brightness(opened(mm)).mean() for mm in (0, 2.5, 4, 6)]
-    assert brightness == sorted(brightness)
+    assert np.diff(brightness).min() > -0.002  # before any shows, it is dark
     assert brightness[-1] > brightness[0] + 0.05
 
 

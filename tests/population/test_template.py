@@ -1,9 +1,11 @@
-"""The template: symmetry, regions, landmarks, curves."""
+"""The template, which is the face of a head: extent, symmetry, regions, landmarks, curves."""
 
 import numpy as np
 import pytest
 
+from facesynth.mapping import universal_mapping as um
 from facesynth.population import template
+from facesynth.population.head import face_operator, head, on_face
 from facesynth.surface import mesh
 from facesynth.template import standard
 
@@ -15,8 +17,8 @@ def test_it_is_exactly_mirror_symmetric_and_life_size() -> None:
     np.testing.assert_array_equal(face.vertices[face.mirror] * FLIP, face.vertices)
     width, height, depth = np.ptp(face.vertices, axis=0)
     assert 120 < width < 160
-    assert 180 < height < 230
-    assert 80 < depth < 130
+    assert 160 < height < 185
+    assert 80 < depth < 110
     assert face.vertices[:, 2].argmax() == face.landmarks[30 - 17]  # the tip of the nose
 
 
@@ -96,14 +98,55 @@ def test_curves_run_the_way_they_say() -> None:
     assert face.vertices[upper, 1].mean() > face.vertices[lower, 1].mean()
 
 
-def test_the_shipped_template_is_what_the_population_makes():
-    made, kept = template.make(), standard()
-    np.testing.assert_allclose(kept.vertices, made.vertices, atol=1e-6)
-    for name in ("faces", "mirror", "boundary", "landmarks"):
-        np.testing.assert_array_equal(getattr(kept, name), getattr(made, name))
-    for kind in ("regions", "curves"):
-        of_kept, of_made = getattr(kept, kind), getattr(made, kind)
-        assert set(of_kept) == set(of_made)
-        for name in of_made:
-            np.testing.assert_allclose(of_kept[name], of_made[name], atol=1e-6)
-    assert kept.detected is not None
+def test_it_ends_where_scans_end():
+    """Hairline to under the chin, ear to ear: landmarks well inside, the head's rim outside."""
+    face, whole = standard(), head()
+    rim = face.vertices[face.boundary]
+    points = face.vertices[face.landmarks]
+    apart = np.linalg.norm(points[:, None] - rim, axis=2).min(axis=1)
+    assert apart.min() > 20  # mm
+    assert rim[:, 1].max() > points[:10, 1].max() + 30  # above the brows
+    assert rim[:, 1].min() < points[31:, 1].min() - 25  # under the lips
+    outer = np.linalg.norm(whole.vertices[whole.boundary][:, None] - rim, axis=2).min(axis=1)
+    assert np.median(outer) > 10
+    turn = np.diff(np.vstack([rim, rim[:2]]), axis=0)
+    turn /= np.linalg.norm(turn, axis=1, keepdims=True)
+    assert np.einsum("ic,ic->i", turn[:-1], turn[1:]).min() > np.cos(np.radians(45))  # smooth
+    edge = mesh.edges(face.faces)
+    positions = um.boundary_positions(face.vertices, face.boundary)
+    assert not len(um.dividing_edges(edge, face.boundary, positions))
+
+
+def test_faces_are_the_parts_of_heads_that_it_covers() -> None:
+    operator = face_operator()
+    np.testing.assert_allclose(operator.sum(axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose(on_face(head().vertices), standard().vertices, atol=1e-9)
+    heads = np.random.default_rng(0).normal(size=(2, 3, *head().vertices.shape)).astype(np.float32)
+    faces = on_face(heads)
+    assert faces.shape == (2, 3, *standard().vertices.shape)
+    assert faces.dtype == np.float32
+    np.testing.assert_allclose(faces[1, 2], operator @ heads[1, 2], atol=1e-6)
+    assert on_face(heads[:0]).shape == (0, 3, *standard().vertices.shape)
+    for name in ("landmarks", "curves"):
+        own, of_head = getattr(standard(), name), getattr(head(), name)
+        for part in own if name == "curves" else [slice(None)]:
+            np.testing.assert_array_equal(
+                standard().vertices[own[part]], head().vertices[of_head[part]]
+            )
+
+
+def test_what_ships_is_what_the_population_makes() -> None:
+    whole = template.make()
+    face, corners, weights = template.cut_face(whole)
+    for made, kept in ((whole, head()), (face, standard())):
+        np.testing.assert_allclose(kept.vertices, made.vertices, atol=1e-6)
+        for name in ("faces", "mirror", "boundary", "landmarks"):
+            np.testing.assert_array_equal(getattr(kept, name), getattr(made, name))
+        for kind in ("regions", "curves"):
+            of_kept, of_made = getattr(kept, kind), getattr(made, kind)
+            assert set(of_kept) == set(of_made)
+            for name in of_made:
+                np.testing.assert_allclose(of_kept[name], of_made[name], atol=1e-6)
+    made = mesh.interpolation(corners, weights, len(whole.vertices))
+    assert np.abs(made - face_operator()).max() < 1e-9
+    assert standard().detected is not None

@@ -8,6 +8,7 @@ import trimesh
 from scipy.spatial import cKDTree
 
 from facesynth.mapping.universal_mapping import UniversalMapping
+from facesynth.population.head import head, on_face
 from facesynth.rendering import colour
 from facesynth.rendering.light import unit
 from facesynth.scans import Scan, ScanError
@@ -31,12 +32,12 @@ PERFECT = dataclasses.replace(
 
 @pytest.fixture(scope="module")
 def mapping():
-    return UniversalMapping(standard(), R)
+    return UniversalMapping(head(), R)
 
 
 @pytest.fixture(scope="module")
 def face():
-    return standard().vertices
+    return head().vertices
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def closest(vertices, faces, points, candidates=24):
 
 
 def closest_on_face(made, points):
-    return closest(made.truth.vertices, standard().faces, points)
+    return closest(made.truth_of_head.vertices, head().faces, points)
 
 
 def test_same_seed_same_scan(face, skin, mapping, rough):
@@ -84,18 +85,37 @@ def test_same_seed_same_scan(face, skin, mapping, rough):
     other = scan(face, skin, seed=4, mapping=mapping, settings=settings)
     for name in ("vertices", "faces", "uv", "photograph", "photographs"):
         np.testing.assert_array_equal(getattr(rough, name), getattr(again, name))
-    np.testing.assert_array_equal(rough.truth.holes, again.truth.holes)
+    np.testing.assert_array_equal(rough.truth_of_head.holes, again.truth_of_head.holes)
     assert rough.vertices.shape != other.vertices.shape
-    assert np.abs(rough.truth.vertices - other.truth.vertices).max() > 1
+    assert np.abs(rough.truth_of_head.vertices - other.truth_of_head.vertices).max() > 1
     assert not np.array_equal(rough.photographs[0], other.photographs[0])
 
 
 def test_the_head_moves_rigidly(face, rough):
-    pose = rough.truth.pose
+    pose = rough.truth_of_head.pose
     np.testing.assert_allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-12)
-    np.testing.assert_allclose(rough.truth.vertices, face @ pose[:3, :3].T + pose[:3, 3])
-    np.testing.assert_array_equal(rough.truth.landmarks, rough.truth.vertices[standard().landmarks])
+    np.testing.assert_allclose(rough.truth_of_head.vertices, face @ pose[:3, :3].T + pose[:3, 3])
+    np.testing.assert_array_equal(
+        rough.truth_of_head.landmarks, rough.truth_of_head.vertices[head().landmarks]
+    )
     assert rough.landmarks is None
+
+
+def test_the_truth_of_the_face_is_a_part_of_the_head_s(perfect, rough, mapping):
+    face = UniversalMapping(standard(), R)
+    for made in (perfect, rough):
+        truth, whole = made.truth, made.truth_of_head
+        assert (truth.template, whole.template) == (standard(), head())
+        np.testing.assert_allclose(truth.vertices, on_face(whole.vertices), atol=1e-9)
+        np.testing.assert_allclose(truth.landmarks, whole.landmarks, atol=1e-9)
+        np.testing.assert_array_equal(truth.pose, whole.pose)
+        assert 0 < truth.holes.mean() < whole.holes.mean()  # scalp and neck are not its
+    # colours that tell where on the head's image a pixel of the face's lies
+    uv = face.barycentric @ on_face(np.column_stack([mapping.uv, 0 * mapping.uv[:, 0]]))[:, :2]
+    places = np.column_stack([uv[:, 0], 1 - uv[:, 1]]) * R - 0.5
+    expected = 40 + 2 * places.clip(0, R - 1)
+    off = np.abs(perfect.truth.texture[..., :2].reshape(-1, 2) - expected)
+    assert off.max() < 1
 
 
 def test_without_faults_samples_lie_on_the_face(perfect):
@@ -136,20 +156,24 @@ def test_relief_is_measured(face, skin, mapping):
     assert abs(np.median(distance) - 0.8) < 0.02
     outwards = np.linalg.norm(raised.vertices, axis=1) - np.linalg.norm(nearest, axis=1)
     assert (outwards > 0).mean() > 0.95
-    assert raised.truth.holes.mean() < plain.truth.holes.mean() + 0.02  # truth has it, too
+    assert (
+        raised.truth_of_head.holes.mean() < plain.truth_of_head.holes.mean() + 0.02
+    )  # truth has it, too
 
 
 def test_heights_are_counted_from_the_true_skin(face, skin, mapping):
     relief = np.fromfunction(lambda r, c: 0.4 * np.sin(r / 9) + 0.3 * np.cos(c / 7), (R, R))
     made = scan(face, skin, seed=2, mapping=mapping, settings=PERFECT, relief=relief)
-    points, normals = (x.reshape(-1, 3) for x in mapping.surface(made.truth.vertices, relief))
+    points, normals = (
+        x.reshape(-1, 3) for x in mapping.surface(made.truth_of_head.vertices, relief)
+    )
     for away in (0.0, 0.3, -0.2):
-        heights = made.truth.heights(points + away * normals, mapping)
+        heights = made.truth_of_head.heights(points + away * normals, mapping)
         assert np.median(np.abs(heights - away)) < 0.005  # mm
         assert np.percentile(np.abs(heights - away), 90) < 0.05
-    measured = made.truth.heights(made.vertices, mapping)
+    measured = made.truth_of_head.heights(made.vertices, mapping)
     assert np.median(np.abs(measured)) < 0.02
-    bare = dataclasses.replace(made.truth, relief=None).heights(made.vertices, mapping)
+    bare = dataclasses.replace(made.truth_of_head, relief=None).heights(made.vertices, mapping)
     assert np.median(np.abs(bare)) > 0.15
 
 
@@ -163,8 +187,10 @@ def test_photographs_show_the_place_that_a_triangle_covers(perfect, mapping):
         column, row = (u * image.shape[1]).astype(int), ((1 - v) * image.shape[0]).astype(int)
         colours[own] = image[row, column]
     points, _, triangle = closest_on_face(perfect, centres[::3])
-    corners = standard().faces[triangle]
-    weights = trimesh.triangles.points_to_barycentric(perfect.truth.vertices[corners], points)
+    corners = head().faces[triangle]
+    weights = trimesh.triangles.points_to_barycentric(
+        perfect.truth_of_head.vertices[corners], points
+    )
     uv = np.einsum("kj,kjc->kc", weights, mapping.uv[corners])
     expected = 40 + 2 * (np.column_stack([uv[:, 0], 1 - uv[:, 1]]) * R - 0.5)
     error = np.abs(colours[::3, :2] - expected)
@@ -201,7 +227,7 @@ def test_the_mesh_is_its_own(rough):
     edges = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2)
     assert edges.max() <= ROUGH.longest * ROUGH.spacing
     assert triangle_areas(rough.vertices, rough.faces).min() > 0
-    assert len(rough.vertices) != len(rough.truth.vertices)
+    assert len(rough.vertices) != len(rough.truth_of_head.vertices)
 
 
 def test_spacing_sets_the_number_of_samples(face, skin, mapping, perfect):
@@ -212,13 +238,13 @@ def test_spacing_sets_the_number_of_samples(face, skin, mapping, perfect):
 
 def test_holes_are_where_nothing_is_near(perfect, rough, mapping):
     for made in (perfect, rough):
-        face = Surface(made.truth.vertices, standard().faces)
-        points, _ = canonical_points(face, mapping, made.truth.relief)
+        face = Surface(made.truth_of_head.vertices, head().faces)
+        points, _ = canonical_points(face, mapping, made.truth_of_head.relief)
         near = closest(made.vertices, made.faces, points[::5])[1]
-        holes = made.truth.holes.ravel()[::5]
+        holes = made.truth_of_head.holes.ravel()[::5]
         assert near[~holes].max() <= 1 + 1e-3
         assert holes[near > 1.5].all()
-    assert perfect.truth.holes.mean() < 0.2 < 1 - rough.truth.holes.mean()
+    assert perfect.truth_of_head.holes.mean() < 0.2 < 1 - rough.truth_of_head.holes.mean()
 
 
 def test_shown_by_finds_the_triangle_along_the_normal():
@@ -240,7 +266,7 @@ def test_hair_is_measured_worse_than_skin(face, skin, mapping):
     lost = []
     for loss in (0.0, 3.0):
         settings = dataclasses.replace(PERFECT, hair_loss=loss)
-        holes = scan(face, skin, seed=5, mapping=mapping, settings=settings).truth.holes
+        holes = scan(face, skin, seed=5, mapping=mapping, settings=settings).truth_of_head.holes
         lost.append((holes[: R // 6].mean(), holes[R // 4 : R // 2].mean()))
     assert lost[1][0] > lost[0][0] + 0.3
     assert lost[1][1] < lost[0][1] + 0.05
@@ -250,7 +276,7 @@ def test_larger_losses(face, skin, mapping):
     settings = dataclasses.replace(PERFECT, dropouts=6.0, dropout=(14.0, 18.0))
     made = scan(face, skin, seed=5, mapping=mapping, settings=settings)
     whole = scan(face, skin, seed=5, mapping=mapping, settings=PERFECT)
-    assert made.truth.holes.mean() > whole.truth.holes.mean() + 0.03
+    assert made.truth_of_head.holes.mean() > whole.truth_of_head.holes.mean() + 0.03
     assert len(made.vertices) < len(whole.vertices)
 
 
@@ -258,13 +284,13 @@ def test_eyeballs_are_distorted_and_nothing_else(face, skin, mapping):
     settings = dataclasses.replace(PERFECT, eye_noise=1.0)
     made = scan(face, skin, seed=6, mapping=mapping, settings=settings)
     _, distance, triangle = closest_on_face(made, made.vertices)
-    regions = standard().regions
+    regions = head().regions
     eye = regions["left_eye"] + regions["right_eye"]
-    on_eye = eye[standard().faces[triangle]].max(axis=1) > 0
+    on_eye = eye[head().faces[triangle]].max(axis=1) > 0
     assert distance[~on_eye].max() < 0.05
     assert distance[on_eye].max() > 0.5
     eyes = (mapping.barycentric @ eye).reshape(R, R) > 0.99
-    assert 0.1 < made.truth.holes[eyes].mean() < 1
+    assert 0.1 < made.truth_of_head.holes[eyes].mean() < 1
 
 
 def test_strands_hide_skin_in_the_photographs_alone(face, skin, mapping):
@@ -272,11 +298,12 @@ def test_strands_hide_skin_in_the_photographs_alone(face, skin, mapping):
     settings = dataclasses.replace(PERFECT, strands=1.0)
     hairy = scan(face, skin, seed=8, mapping=mapping, settings=settings)
     np.testing.assert_array_equal(bald.vertices, hairy.vertices)
-    assert not bald.truth.strands.any()
-    assert hairy.truth.strands.any()
-    assert hairy.truth.holes[hairy.truth.strands].all()
+    assert not bald.truth_of_head.strands.any()
+    assert hairy.truth_of_head.strands.any()
+    assert hairy.truth_of_head.holes[hairy.truth_of_head.strands].all()
     np.testing.assert_array_equal(
-        hairy.truth.holes & ~hairy.truth.strands, bald.truth.holes & ~hairy.truth.strands
+        hairy.truth_of_head.holes & ~hairy.truth_of_head.strands,
+        bald.truth_of_head.holes & ~hairy.truth_of_head.strands,
     )
     for before, after in zip(bald.photographs, hairy.photographs, strict=True):
         changed = (before != after).any(axis=2)
@@ -314,9 +341,9 @@ def test_sensor_noise_grows_with_light(face, mapping):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"vertices": np.zeros((5, 3))}, MeshError, "face"),
-        ({"vertices": np.zeros((9999, 3))}, MeshArrayError, "the template has"),
-        ({"vertices": np.full((9309, 3), np.nan)}, MeshError, "NaN"),
+        ({"vertices": standard().vertices}, MeshArrayError, "whole=True"),
+        ({"vertices": np.zeros((9999, 3))}, MeshArrayError, "a head has"),
+        ({"vertices": head().vertices * np.nan}, MeshError, "NaN"),
         ({"texture": np.zeros((R, R, 3))}, MeshArrayError, "float64; expected .* uint8"),
         ({"texture": np.zeros((R, 9, 3), np.uint8)}, MeshArrayError, r"\(R, R, 3\)"),
         ({"texture": np.zeros((64, 64, 3), np.uint8)}, MeshArrayError, "64 .* the mapping 96"),

@@ -23,7 +23,8 @@ from facesynth.surface.mesh import FloatArray, MeshArrayError, check_arrays
 Mask = NDArray[np.bool_]
 
 NEAR = 1.5  # mm from the template beyond which a scan's surface is another surface
-FOLD = 0.8  # mm from the scan within which a fold of the template is shown by it
+FOLD = 0.8  # mm from the scan within which a fold of the template is shown by it, if they do not
+AGAINST = -0.6  # face opposite ways: their normals' cosine
 FACING = 0.45  # cosine between the template's normal and the scan's
 SQUARE = 0.22  # shortest over longest extent of a mm² in the photograph: the view's cosine
 STEP = 0.05  # mm off the template at which rays start, so as to meet a surface that lies on it
@@ -73,7 +74,7 @@ def canonical_texture(
     size = mapping.resolution
     points, normals = mapping.surface(deformed)  # (R, R, 3) each
     places, offset = _see(surface, points.reshape(-1, 3), normals.reshape(-1, 3))
-    folded = _in_folds(surface, points.reshape(-1, 3), places, offset)
+    folded = _in_folds(surface, points.reshape(-1, 3), normals.reshape(-1, 3), places, offset)
     busy = _busy(mapping)
     facing = np.einsum("kc,kc->k", surface.normals_at(places), normals.reshape(-1, 3))
     facing[folded] = 1
@@ -125,16 +126,22 @@ def _see(
 
 
 def _in_folds(
-    surface: ScannedSurface, points: FloatArray, places: Places, offset: FloatArray
+    surface: ScannedSurface,
+    points: FloatArray,
+    normals: FloatArray,
+    places: Places,
+    offset: FloatArray,
 ) -> Mask:
     """Which points (k, 3) lie in a fold that the scan shows from outside: between closed lips.
 
-    Their normals meet nothing near; the nearest places on the scan take the places' stead, and
-    their offsets are 0.
+    Their normals (k, 3) meet nothing near; the nearest places on the scan take the places' stead,
+    and their offsets are 0.
     """
     folded = np.flatnonzero(~places.found | (np.abs(offset) > NEAR))
     nearest = surface.nearest(points[folded])
     close = np.linalg.norm(surface.points(nearest) - points[folded], axis=1) < FOLD
+    outwards = surface.normals[nearest.triangle]
+    close &= np.einsum("kc,kc->k", outwards, normals[folded]) > AGAINST
     folded = folded[close]
     places.triangle[folded] = nearest.triangle[close]
     places.weights[folded] = nearest.weights[close]

@@ -309,6 +309,7 @@ class UniversalMapping(ImageMapping):
         vertices, faces = check_arrays(template.vertices, template.faces)
         boundary = check_boundary(template.boundary, check_disk(vertices, faces))
         if vertex_weights is None:
+            _check_symmetry(template, np.ones(len(vertices)))
             vertex_weights = _template_weights(template)
         self.vertex_weights = _check_weights(vertex_weights, len(vertices))
         mirror = _check_symmetry(template, self.vertex_weights)
@@ -399,6 +400,7 @@ def region_density(
 def _sideways(vertices: FloatArray) -> FloatArray:
     """How much (m,) each vertex lies at a side, 0 to 1, by its angle around the head's axis."""
     x, _, z = vertices.T
+    x = x - (x.min() + x.max()) / 2
     angle = np.degrees(np.arctan2(np.abs(x), z - z[np.abs(x).argmax()]))
     from_front = np.clip((angle - SIDES[0]) / (SIDES[1] - SIDES[0]), 0, 1)
     return np.asarray(from_front**2 * (3 - 2 * from_front))

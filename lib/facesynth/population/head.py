@@ -43,7 +43,7 @@ def on_face(heads: NDArray[Real]) -> NDArray[Real]:
     """What is known at the vertices of heads (..., m, c), at those of their faces (..., k, c)."""
     flat = np.moveaxis(heads, -2, 0).reshape(heads.shape[-2], -1)
     of_face = (face_operator() @ flat).astype(heads.dtype)
-    return np.moveaxis(of_face.reshape(-1, *heads.shape[:-2], heads.shape[-1]), 0, -2)
+    return np.moveaxis(of_face.reshape(len(of_face), *heads.shape[:-2], heads.shape[-1]), 0, -2)
 
 
 def save_face_operator(path: Path, corners: IntArray, weights: FloatArray) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from facesynth.surface.mesh import FloatArray, IntArray, check_arrays, edges
+from facesynth.surface.mesh import FloatArray, IntArray, MeshArrayError, check_arrays, edges
 
 # A vertex nearer to the curve than this share of an edge is moved on to it: without that, triangles
 # beside the curve would be as thin as chance makes them.
@@ -19,19 +19,22 @@ def cut(
     values are symmetric: then the part is, too.
 
     Returns, for each of the part's k vertices, two of the mesh's (k, 2) and their weights (k, 2),
-    and the part's triangles (g, 3). A vertex that lies on no edge has the weights 1 and 0.
+    and the part's triangles (g, 3). A vertex that lies on no edge has the weights 1 and 0. Raises
+    `MeshError` subclasses.
     """
     points, triangles = check_arrays(vertices, faces)
     value = np.array(values, dtype=np.float64)
-    m = len(value)
+    m = len(points)
+    if value.shape != (m,) or not np.isfinite(value).all():
+        raise MeshArrayError(f"values of shape {value.shape}; expected finite ones, ({m},)")
     edge = edges(triangles)
     crossed = edge[(value[edge[:, 0]] > 0) != (value[edge[:, 1]] > 0)]
     ends = np.concatenate([crossed, crossed[:, ::-1]])  # (c, 2) from each end to the other
     where = value[ends[:, 0]] / (value[ends[:, 0]] - value[ends[:, 1]])
-    if mirror is not None:  # vertices of the midline move along it
+    if mirror is not None:  # vertices of the midline move along it alone
         middle = mirror == np.arange(m)
         along = middle[ends].all(axis=1)
-        allowed = ~middle[ends[:, 0]] | along | ~np.isin(ends[:, 0], ends[along, 0])
+        allowed = ~middle[ends[:, 0]] | along
         ends, where = ends[allowed], where[allowed]
     near = np.flatnonzero(where < SNAP)
     near = near[np.argsort(-where[near], kind="stable")]  # the nearest is written last

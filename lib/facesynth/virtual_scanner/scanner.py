@@ -45,7 +45,7 @@ class VirtualScan(Scan):
     @functools.cached_property
     def truth(self) -> Truth:
         """The ground truth of the face, in those of the standard template."""
-        return truth_on_face(self.truth_of_head)
+        return truth_on_face(self.truth_of_head, self.known.mapping)
 
 
 def scan(
@@ -105,11 +105,12 @@ def _check(
     relief: NDArray[np.floating] | None,
 ) -> tuple[FloatArray, NDArray[np.uint8], ImageMapping]:
     """Check the arguments and convert them to arrays."""
-    points, _ = check_arrays(vertices, head().faces)
-    if len(points) != len(head().vertices):
+    if np.shape(vertices) != head().vertices.shape:
         raise MeshArrayError(
-            f"vertices have shape {points.shape}; a head has {len(head().vertices)}"
+            f"vertices have shape {np.shape(vertices)}; a head has {head().vertices.shape}: "
+            "population.sample makes whole ones with whole=True"
         )
+    points, _ = check_arrays(vertices, head().faces)
     image = np.asarray(texture)
     if image.ndim != 3 or image.shape != (len(image), len(image), 3) or image.dtype != np.uint8:
         raise MeshArrayError(

@@ -99,9 +99,9 @@ def find_truth(scan: Scan, known: KnownHead, cameras: tuple[Camera, ...]) -> Tru
     )
 
 
-def truth_on_face(truth: Truth) -> Truth:
-    """The truth of a head on its face: the standard template, at the same resolution."""
-    look_up = _look_up(len(truth.texture))
+def truth_on_face(truth: Truth, mapping: ImageMapping) -> Truth:
+    """The truth of a head, in the images of a mapping, on its face: the standard template."""
+    look_up = _look_up(mapping)
 
     def seen(image: NDArray[np.generic]) -> NDArray[np.float64]:
         flat = image.reshape(len(truth.texture) ** 2, -1).astype(np.float64)
@@ -119,11 +119,11 @@ def truth_on_face(truth: Truth) -> Truth:
 
 
 @functools.lru_cache(maxsize=2)
-def _look_up(resolution: int) -> csr_array:
-    """From a head's canonical image to that of its face, both of this resolution: (R², R²)."""
-    face, whole = (UniversalMapping(t, resolution) for t in (standard(), head()))
-    uv = face.barycentric @ (face_operator() @ whole.uv)  # of the face's pixels, on the head
-    return bilinear(np.asarray(uv), resolution)
+def _look_up(mapping: ImageMapping) -> csr_array:
+    """From a head's canonical image to that of its face, of the same resolution: (R², R²)."""
+    face = UniversalMapping(standard(), mapping.resolution)
+    uv = face.barycentric @ (face_operator() @ mapping.uv)  # of the face's pixels, on the head
+    return bilinear(np.asarray(uv), mapping.resolution)
 
 
 def canonical_points(
