@@ -93,7 +93,7 @@ def hairiness(texture: NDArray[np.uint8], where: Places) -> Floats:
     log = np.log(colour.from_uint8(texture).reshape(-1, 3) + 0.02)
     skin = np.median(log[where.cheek], axis=0)
     unlike = smoothstep(*_UNLIKE, np.abs(log - skin).mean(axis=1))
-    grows = np.maximum(np.maximum(where.scalp, 0.75 * where.brow), 0.6 * where.beard)
+    grows = np.maximum(np.maximum(where.scalp, 0.4 * where.brow), 0.6 * where.beard)
     return np.asarray(grows * (0.15 * where.scalp + (1 - 0.15 * where.scalp) * unlike))
 
 
