@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from scipy.spatial import Delaunay, cKDTree
 
 from facesynth.mapping import UniversalMapping
-from facesynth.surface.mesh import FloatArray, IntArray
+from facesynth.surface.mesh import FloatArray, IntArray, triangle_areas
 from facesynth.template import LANDMARKS, Template, standard
 from facesynth.template.completion import complete
 
@@ -73,6 +73,8 @@ def _remeshed(apart: float) -> tuple[csr_array, IntArray, IntArray]:
     hole |= ((triangles >= marked) & (triangles < fixed)).any(axis=1)  # along the closed mouth
     sides = uv[triangles] - uv[np.roll(triangles, -1, axis=1)]
     thin = np.linalg.norm(sides, axis=2).max(axis=1) > 4 * apart
+    # points in the square's corners, beyond the mapping, came to lie in one line
+    thin |= triangle_areas(places @ face.vertices, triangles) < 1e-6
     used, faces = _largest_piece(places @ face.vertices, triangles[~hole & ~thin])
     number = np.full(len(uv), -1)
     number[used] = np.arange(len(used))
