@@ -96,7 +96,6 @@ def test_identities_come_back_as_they_were_written(clouds, tmp_path):
         annotation.load(path)
 
 
-@pytest.mark.xfail(strict=True, reason="their textures are in an earlier mapping: make faces")
 def test_the_released_identities_are_those_of_the_released_scans():
     known = annotation.released()
     scans = dataset.released(5)

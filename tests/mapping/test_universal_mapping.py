@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from facesynth.mapping import universal_mapping as um
 from facesynth.mapping.image_mapping import cross_2d, ray_cast_mapping, texels_per_mm2
+from facesynth.population.head import head
 from facesynth.surface import mesh
 from facesynth.template import Template, standard
 
@@ -784,3 +785,29 @@ def test_a_face_survives_the_round_trip(face, face_mapping):
     error = np.linalg.norm(back - face.vertices, axis=1)  # mm
     assert np.median(error) < 0.05
     assert np.percentile(error, 99) < 0.5
+
+
+# --- templates that keep their mapping ---
+
+
+def test_a_settled_template_is_read_alike_when_densities_change(monkeypatch, tmp_path):
+    plain = changed(regions=DISK.regions)
+    assert plain.weights is None
+    kept = um.settled(plain)
+    assert um.settled(kept) is kept
+    kept.save(tmp_path / "kept.npz")
+    before = um.UniversalMapping(plain, 16).uv
+    monkeypatch.setattr(um, "REGION_DENSITY", {"nose": (5.0, 10.0)})
+    um.settled.cache_clear()
+    loaded = Template.load(tmp_path / "kept.npz")
+    np.testing.assert_array_equal(um.UniversalMapping(loaded, 16).uv, before)
+    assert loaded == kept
+    assert loaded != plain  # images of the two are not the same
+    assert np.abs(um.UniversalMapping(plain, 16).uv - before).max() > 0.01
+    um.settled.cache_clear()
+
+
+def test_the_shipped_templates_are_settled_as_they_would_be_now():
+    for template in (standard(), head()):
+        made = um.settled(dataclasses.replace(template, weights=None))
+        np.testing.assert_allclose(template.weights, made.weights, rtol=1e-6)

@@ -37,6 +37,7 @@ from facesynth.dataset.sources import DatasetError, Entry, Folder, Source
 from facesynth.files import tables
 from facesynth.files.atomic import WriteError, write_text
 from facesynth.mapping.image_mapping import check_resolution
+from facesynth.mapping.universal_mapping import settled
 from facesynth.template import Template, standard
 
 
@@ -81,7 +82,7 @@ def build(
     if isinstance(source, str | os.PathLike):
         source = Folder(Path(source))
     resolution, parts, to = check_resolution(resolution), source.parts(), Path(out).absolute()
-    face = standard() if template is None else template
+    face = settled(standard() if template is None else template)
     tasks = {
         name: Task(part, scans_file(to, name), to / TEMPLATE, resolution, quality, displacement)
         for name, part in parts.items()

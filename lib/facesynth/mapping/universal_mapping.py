@@ -11,6 +11,7 @@ while the boundary runs along the square's sides by arc length from the chin (Eq
 would collapse triangles, the sides are bowed outwards a little: see `parameterize`.
 """
 
+import dataclasses
 import functools
 import warnings
 from collections.abc import Mapping
@@ -297,8 +298,8 @@ class UniversalMapping(ImageMapping):
     If the template has a `mirror`, `uv` is exactly mirror symmetric, so that the image of a
     mirrored face is the mirrored image; a template whose `mirror` is None may have any shape.
 
-    vertex_weights : (m,) positive, see `parameterize`; by default those that give
-    `region_density(template)`. With a `mirror` they must be symmetric. Raises subclasses of
+    vertex_weights : (m,) positive, see `parameterize`; by default the template's own, or those that
+    give `region_density(template)`. With a `mirror` they must be symmetric. Raises subclasses of
     `MeshError`, and `WeightError`; warns as `parameterize` does.
     """
 
@@ -310,7 +311,7 @@ class UniversalMapping(ImageMapping):
         boundary = check_boundary(template.boundary, check_disk(vertices, faces))
         if vertex_weights is None:
             _check_symmetry(template, np.ones(len(vertices)))
-            vertex_weights = _template_weights(template)
+            vertex_weights = settled(template).weights
         self.vertex_weights = _check_weights(vertex_weights, len(vertices))
         mirror = _check_symmetry(template, self.vertex_weights)
         uv = parameterize(vertices, faces, self.vertex_weights, start=int(boundary[0]))
@@ -346,15 +347,23 @@ class UniversalMapping(ImageMapping):
 
 
 @functools.lru_cache(maxsize=8)
-def _template_weights(template: Template) -> FloatArray:
-    """The weights (m,) that give a template its `region_density`, solved for once in a process."""
+def settled(template: Template) -> Template:
+    """The template with the weights of its mapping: its own, or those solved for now.
+
+    A template that is kept beside images is settled, so that they can be read when the densities
+    wanted of others have changed. Raises subclasses of `MeshError`, and `WeightError`.
+    """
+    if template.weights is not None:
+        return template
     start = int(template.boundary[0])
     with warnings.catch_warnings():  # the mapping itself will warn
         warnings.simplefilter("ignore", BoundaryWarning)
         weights = density_weights(
             template.vertices, template.faces, region_density(template), start
         )
-    return weights if template.mirror is None else (weights + weights[template.mirror]) / 2
+    if template.mirror is not None:
+        weights = (weights + weights[template.mirror]) / 2
+    return dataclasses.replace(template, weights=weights)
 
 
 def region_density(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from facesynth.alignment.deformation import MODES_FILE, Deformations, save, similarity
-from facesynth.mapping import UniversalMapping
+from facesynth.mapping.universal_mapping import UniversalMapping, settled
 from facesynth.population.head import FACE_FILE, HEAD_FILE, face_operator, head, save_face_operator
 from facesynth.population.sampling import sample
 from facesynth.population.template import cut_face, make
@@ -95,10 +95,11 @@ def on_template(
 def main() -> None:
     """Write all files."""
     with resources.as_file(resources.files("facesynth.data") / "template") as folder:
-        whole, file = make(), Path(folder) / "standard.npz"
+        whole, file = settled(make()), Path(folder) / "standard.npz"
         whole.save(Path(folder) / HEAD_FILE)
         face, corners, weights = cut_face(whole)
         save_face_operator(Path(folder) / FACE_FILE, corners, weights)
+        face = settled(face)
         face.save(file)
         for kept in (head, face_operator, standard):
             kept.cache_clear()

@@ -43,6 +43,8 @@ class Template:
     detected   where dlib's detector finds the landmarks, if that is known: triangles (43,) and
                weights (43, 3) of their corners
     filled     rims (k,) of the holes that were filled, by name
+    weights    (m,) of the mapping to images, if they are settled: `mapping.settled`. What images of
+               this template show where depends on them
     """
 
     vertices: FloatArray
@@ -54,6 +56,7 @@ class Template:
     curves: Mapping[str, IntArray] = field(default_factory=dict)
     detected: tuple[IntArray, FloatArray] | None = None
     filled: Mapping[str, IntArray] = field(default_factory=dict)
+    weights: FloatArray | None = None
 
     def __post_init__(self) -> None:
         """Make all arrays read-only: caches rely on the digest."""
@@ -117,8 +120,9 @@ class Template:
         arrays: dict[str, Any] = {
             name: getattr(self, name) for name in ("vertices", "faces", "landmarks", "boundary")
         }
-        if self.mirror is not None:
-            arrays["mirror"] = self.mirror
+        for name in ("mirror", "weights"):
+            if getattr(self, name) is not None:
+                arrays[name] = getattr(self, name)
         if self.detected is not None:
             arrays["detected_triangles"], arrays["detected_weights"] = self.detected
         for kind in ("regions", "curves", "filled"):
@@ -169,6 +173,7 @@ class Template:
             return cls(
                 **{name: found[name] for name in ("vertices", "faces", "landmarks", "boundary")},
                 mirror=found.get("mirror"),
+                weights=found.get("weights"),
                 detected=detected,
                 regions=_group(found, "regions"),
                 curves=_group(found, "curves"),
