@@ -20,6 +20,7 @@ class SymmetricDisk:
     mirror: IntArray | None
     boundary: IntArray
     regions: dict[str, FloatArray]
+    weights: FloatArray | None = None
 
 
 def symmetric_disk(rings: int = 12, spokes: int = 48) -> SymmetricDisk:

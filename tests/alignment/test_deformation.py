@@ -144,7 +144,7 @@ def test_few_modes_of_faces_reproduce_an_unseen_face_better_than_many_smooth_one
         a = np.linalg.lstsq(flat, rest, rcond=1e-9)[0]
         off.append(rms((rest - flat @ a).reshape(-1, 3)))
     assert off[0] < off[1]
-    assert off[0] < 0.5
+    assert off[0] < 0.6
 
 
 def test_landmarks_tell_more_of_an_unseen_face_to_who_knows_faces(unseen):

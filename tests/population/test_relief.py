@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facesynth.population import gloss
 from facesynth.population.appearance import Appearance, sample_appearance
 from facesynth.population.compression import MOST, Compression
 from facesynth.population.identity import neutral_geometry, sample_identities
@@ -167,18 +166,6 @@ def test_a_persons_pores_stay_where_they_are() -> None:
     _, raised = painted(look, vertices=squeezed_forehead(), neutral=standard().vertices)
     where = on(*CHEEK)
     assert np.corrcoef(still[where], raised[where])[0, 1] > 0.99
-
-
-def test_gloss_is_strongest_in_the_t_zone() -> None:
-    face = standard()
-    oily = gloss(face)
-    points = face.vertices[face.landmarks]
-    assert oily.shape == (len(face.vertices),)
-    assert oily.min() >= 0
-    nose, jaw = oily[face.landmarks[30 - 17]], oily[np.abs(face.vertices[:, 0]).argmax()]
-    assert nose > 1.5 * jaw
-    assert np.isfinite(points).all()
-    np.testing.assert_allclose(oily[face.mirror], oily, rtol=1e-4)
 
 
 def test_men_and_women_differ_by_more_than_size() -> None:

@@ -43,7 +43,7 @@ def without(scan, keep):
 def test_detected_points_are_the_template_s(face, found):
     error = np.linalg.norm(found - standard().at_detected @ face.vertices, axis=1)
     assert np.median(error) < 2.0
-    assert error.max() < 12.0
+    assert error.max() < 16.0
 
 
 def test_detected_points_lie_on_the_surface(face, found):
@@ -104,7 +104,7 @@ def test_operator_takes_means_of_corners():
     assert operator.min() >= 0
     points = operator @ model.vertices
     # a calibration moves the points, but not to other features
-    assert np.linalg.norm(points - model.vertices[model.landmarks], axis=1).max() < 12
+    assert np.linalg.norm(points - model.vertices[model.landmarks], axis=1).max() < 16
 
 
 def test_operator_is_symmetric():
@@ -145,7 +145,7 @@ def test_real_scan(real_data_folder):
     scan = Scan.load(real_data_folder / "james/james.obj")
     error = np.linalg.norm(landmarks.detect(scan) - scan.landmarks, axis=1)
     assert np.median(error) < 3.5
-    assert error.max() < 12
+    assert error.max() < 16
 
 
 def test_landmarks_of_a_photograph(real_data_folder):

@@ -80,7 +80,15 @@ class WeightError(ValueError):
 
 
 class DensityError(WeightError):
-    """No weights give the wanted density."""
+    """No weights give the wanted density. `weights` (m,) come closest to it."""
+
+    def __init__(self, message: str, weights: FloatArray) -> None:
+        super().__init__(message)
+        self.weights = weights
+
+
+class DensityWarning(UserWarning):
+    """A template does not get the density that is usual for its regions."""
 
 
 class StartVertexError(MeshError):
@@ -167,7 +175,8 @@ def density_weights(
             f"the wanted density cannot be met: areas are off by a factor of {np.exp(least):.2g} "
             f"on average, most at vertex {worst} ({wanted[worst]:.2g} wanted, {found[worst]:.2g} "
             f"found, of the mean). It spans {wanted.min():.2g} to {wanted.max():.2g}; make it "
-            "more even or smoother, or the mesh finer there"
+            "more even or smoother, or the mesh finer there",
+            best,
         )
     return best
 
@@ -358,9 +367,13 @@ def settled(template: Template) -> Template:
     start = int(template.boundary[0])
     with warnings.catch_warnings():  # the mapping itself will warn
         warnings.simplefilter("ignore", BoundaryWarning)
-        weights = density_weights(
-            template.vertices, template.faces, region_density(template), start
-        )
+        try:
+            weights = density_weights(
+                template.vertices, template.faces, region_density(template), start
+            )
+        except DensityError as error:  # an odd mesh is mapped as well as it can be
+            warnings.warn(f"of this template {error}", DensityWarning, stacklevel=3)
+            weights = error.weights
     if template.mirror is not None:
         weights = (weights + weights[template.mirror]) / 2
     return dataclasses.replace(template, weights=weights)
