@@ -8,8 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facesynth import population
+from facesynth.mapping.image_mapping import bilinear
+from facesynth.mapping.universal_mapping import UniversalMapping
+from facesynth.population.anatomy import skin
 from facesynth.population.appearance import COMBED, IRIS_COLOURS, sample_appearance
 from facesynth.population.hair import hair_colour
+from facesynth.population.head import face_operator, head
 from facesynth.population.noise import SolidNoise, smoothstep
 from facesynth.population.occlusion import ambient_occlusion
 from facesynth.population.photometry import Photometry
@@ -361,12 +366,24 @@ def test_lines_keep_their_amount_of_ink(width, texel):
 
 
 def test_hairs_are_scattered_by_area_and_density():
-    anatomy = photometry().anatomy
-    left = (anatomy.vertices[:, 0] > 0).astype(np.float32)
-    places = scatter(anatomy, left, 4000, np.random.default_rng(0))
+    left = (skin().places[:, 0] > 0).astype(np.float32)
+    places = scatter(left, 4000, np.random.default_rng(0))
     assert (places[:, 0] > -6).all()  # a triangle's width from the midline
-    high = scatter(anatomy, np.ones_like(left), 4000, np.random.default_rng(0))
+    high = scatter(np.ones_like(left), 4000, np.random.default_rng(0))
     assert (high[:, 0] > 0).mean() == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("number", [0, 3, 5])
+def test_a_face_is_painted_as_its_head_is(number):
+    """Hairs and spots too: they grow on the head, whatever part of it an image shows."""
+    face, _ = population.paint(0, number, 256)
+    whole, _ = population.paint(0, number, 256, whole=True)
+    places = face_operator() @ UniversalMapping(head(), 256).uv
+    uv = UniversalMapping(standard(), 256).barycentric @ places
+    seen = bilinear(uv, 256) @ whole.reshape(-1, 3).astype(float)
+    away = np.abs(seen - face.reshape(-1, 3)).max(axis=1)
+    assert np.median(away) < 4
+    assert np.percentile(away, 98) < 40  # edges, at the two images' resolutions
 
 
 def test_smoothstep_goes_both_ways():

@@ -4,12 +4,15 @@ Everything that paints a face asks these maps for places in millimetres on the t
 places in the image, so that the same recipe serves any mapping and any resolution.
 """
 
+import functools
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 
 from facesynth.mapping.image_mapping import ImageMapping, pixel_centres
-from facesynth.population.head import on_face
+from facesynth.population.head import head, on_face
 from facesynth.population.noise import Floats, smoothstep
 from facesynth.surface.mesh import triangle_areas, vertex_areas
 from facesynth.template import Template
@@ -50,7 +53,6 @@ class Anatomy:
         self.nose_base = float(height[33 - 17])
         self.lip_top, self.lip_bottom = float(height[51 - 17]), float(height[57 - 17])
 
-        self.triangle_area = triangle_areas(template.vertices, template.faces)
         area = vertex_areas(template.vertices, template.faces)
         image_area = vertex_areas(np.c_[mapping.uv, np.zeros(len(area))], template.faces)
         maps = {
@@ -112,6 +114,25 @@ class Anatomy:
     def curve(self, name: str) -> NDArray[np.float64]:
         """The points (k, 3) of one of the template's curves, in mm from between the eyes."""
         return self.vertices[self.template.curves[name]]
+
+
+@dataclass(frozen=True)
+class Skin:
+    """Where hairs and spots grow: on the head, whatever part of it an image shows."""
+
+    places: NDArray[np.float64]  # (m, 3) of its vertices, mm from between the eyes
+    plane: NDArray[np.float64]  # (m, 2) unrolled
+    faces: NDArray[np.integer]  # (f, 3)
+    area: NDArray[np.float64]  # (f,) mm²
+
+
+@functools.cache
+def skin() -> Skin:
+    """That of the mean head."""
+    whole = head()
+    places = np.asarray(whole.vertices - between_eyes(whole))
+    area = triangle_areas(whole.vertices, whole.faces)
+    return Skin(places, unroll(places), np.asarray(whole.faces), area)
 
 
 def between_eyes(template: Template) -> NDArray[np.float64]:

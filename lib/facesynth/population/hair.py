@@ -6,7 +6,7 @@ Where hair is dense, an undercoat in shadow lies below the single hairs.
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from facesynth.population.anatomy import Anatomy
+from facesynth.population.anatomy import Anatomy, skin
 from facesynth.population.appearance import Appearance
 from facesynth.population.noise import Floats, gaussian, smoothstep
 from facesynth.population.scalp import GREY, Scalp, composite, hair_colour
@@ -26,7 +26,7 @@ class Hair:
         self._scalp = Scalp(anatomy)
         self.beard_area = beard_area(anatomy, anatomy.x, anatomy.y, anatomy.z)
         self.beard_area *= (1 - anatomy.lips) * (1 - anatomy.mouth)
-        self._vertex_beard = beard_area(anatomy, *anatomy.vertices.T.astype(np.float32))
+        self._vertex_beard = beard_area(anatomy, *skin().places.T.astype(np.float32))
         brow = anatomy.unrolled[anatomy.template.landmarks[5:10]]  # left, inner to outer end
         self._brow_ends = brow[0], brow[-1]
         self._brow = CubicSpline(*brow.T, bc_type="natural")
@@ -118,11 +118,11 @@ class Hair:
         shadow *= 1 - 0.8 * look.grey
         tint = 0.5 * colour + np.array([0.020, 0.026, 0.034], dtype=np.float32)
         blend(rgb, shadow, tint)
-        roots = scatter(self.anatomy, self._vertex_beard, int(9000 * look.stubble), rng)
+        roots = scatter(self._vertex_beard, int(9000 * look.stubble), rng)
         short = self._beard_strands(roots, (0.45, 0.95), look, rng)
         composite(rgb, self.beard_plane, short, 0.8 * colour)
 
-        x, y, _ = self.anatomy.vertices.T
+        x, y, _ = skin().places.T
         over_lip = (y > self.anatomy.lip_top - 4) & (np.abs(x) < 24)
         grown = np.where(over_lip, look.moustache, look.beard).astype(np.float32)
         grown = self._vertex_beard * grown
@@ -132,7 +132,7 @@ class Hair:
         undercoat = 0.50 * density * area**1.5 * self._grown_share(look)
         blend(rgb, undercoat, 0.75 * colour * (1 - 0.6 * look.grey) + 0.4 * GREY * look.grey)
         share = float(grown.sum() / self._vertex_beard.sum())  # of a full, dense beard
-        roots = scatter(self.anatomy, grown**1.5, int(8000 * share), rng)
+        roots = scatter(grown**1.5, int(8000 * share), rng)
         composite(
             rgb, self.beard_plane, self._beard_strands(roots, (2.5, 8), look, rng), 0.9 * colour
         )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from facesynth.population.anatomy import Anatomy
+from facesynth.population.anatomy import Anatomy, skin
 from facesynth.population.appearance import Appearance
 from facesynth.population.noise import Floats, gaussian, smoothstep
 from facesynth.population.strokes import Plane, scatter
@@ -22,7 +22,7 @@ class Pigments:
         self._ring = below_eye * gaussian(a.lower_lid, 3.0, 2.8)
         self._plane = Plane(a, (-110, 110), (-100, 120), grid=0.35)
         # How many freckles there are (m,), against the cheeks' most.
-        at_x, at_y = a.vertices[:, :2].T.astype(np.float32)
+        at_x, at_y = skin().places[:, :2].T.astype(np.float32)
         cheeks = gaussian(np.abs(at_x), 24, 24) * gaussian(at_y, -22, 17)
         self._freckled = 0.12 + cheeks + 0.35 * gaussian(at_y, 46, 25)
         self._lip_edge = gaussian(y, a.lip_top, 2.5) + gaussian(y, a.lip_bottom, 2.5)
@@ -73,7 +73,7 @@ class Pigments:
 
     def _add_freckles(self, total: Floats, strength: float, rng: np.random.Generator) -> None:
         for radius, share in ((0.35, 1.0), (0.6, 0.6), (1.0, 0.12)):  # mm
-            places = scatter(self.anatomy, self._freckled, int(1400 * share * strength), rng)
+            places = scatter(self._freckled, int(1400 * share * strength), rng)
             depth = (0.45 + 0.55 * strength) * rng.uniform(0.3, 1.1, len(places))
             total[self._plane.pixels] += self._plane.dots(places, depth, radius)
 

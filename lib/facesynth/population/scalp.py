@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from facesynth.population.anatomy import Anatomy
+from facesynth.population.anatomy import Anatomy, skin
 from facesynth.population.appearance import Appearance
 from facesynth.population.noise import Floats, gaussian, smoothstep, streaks
 from facesynth.population.strokes import Plane, Strands, blend, scatter
@@ -48,7 +48,7 @@ class Scalp:
         here = rgb[near]
         blend(here, 0.94 * density, 0.42 * colour * tone[:, None])
         rgb[near] = here
-        x, y, _ = a.vertices.T.astype(np.float32)
+        x, y, _ = skin().places.T.astype(np.float32)
         roots = scalp_density(x, y, look, wander)
         self._draw_locks(rgb, look, roots, of_locks)
         self._draw_fuzz(rgb, look, roots, of_fuzz)
@@ -75,7 +75,7 @@ class Scalp:
         self, rgb: Floats, look: Appearance, density: Floats, rng: np.random.Generator
     ) -> None:
         each = 7  # hairs of a lock lie side by side
-        locks = scatter(self.anatomy, density, 2300, rng)
+        locks = scatter(density, 2300, rng)
         roots = np.repeat(locks, each, axis=0)
         n = len(roots)
         roots += rng.normal(0, 0.8, (n, 2))
@@ -97,7 +97,7 @@ class Scalp:
         edge = density * (1 - density) + 0.25 * smoothstep(0.0, 0.05, density) * (density < 0.3)
         if not edge.any():
             return
-        roots = scatter(self.anatomy, edge.astype(np.float32), 900, rng)
+        roots = scatter(edge.astype(np.float32), 900, rng)
         n = len(roots)
         angle = _growth(look, roots) + rng.normal(0, 0.45, n)
         length = rng.uniform(2.5, 11, n)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from facesynth.population.anatomy import Anatomy
+from facesynth.population.anatomy import Anatomy, skin
 from facesynth.population.noise import Floats
 
 _HAIR_WIDTH = 0.11  # mm at the root: a hair with its sheen
@@ -33,15 +33,15 @@ def line(distance: Floats, width: float, texel: Floats | float) -> Floats:
     return np.asarray(profile, dtype=np.float32)
 
 
-def scatter(anatomy: Anatomy, density: Floats, n: int, rng: np.random.Generator) -> Floats:
-    """Draw n places (n, 2) in the unrolled plane, as dense as given at the vertices (m,)."""
-    faces = anatomy.template.faces
-    share = np.cumsum(density[faces].mean(axis=1) * anatomy.triangle_area)
-    triangle = np.searchsorted(share, rng.random(n) * share[-1]).clip(max=len(faces) - 1)
+def scatter(density: Floats, n: int, rng: np.random.Generator) -> Floats:
+    """Draw n places (n, 2) in the unrolled plane, as dense as given at the head's vertices (m,)."""
+    head = skin()
+    share = np.cumsum(density[head.faces].mean(axis=1) * head.area)
+    triangle = np.searchsorted(share, rng.random(n) * share[-1]).clip(max=len(head.faces) - 1)
     u, v = rng.random((2, n))
     u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
     weights = np.stack([1 - u - v, u, v], axis=1)
-    return np.einsum("nk,nkc->nc", weights, anatomy.unrolled[faces[triangle]])
+    return np.einsum("nk,nkc->nc", weights, head.plane[head.faces[triangle]])
 
 
 @dataclass
