@@ -56,7 +56,6 @@ from facesynth.surface.mesh import FloatArray
 Frontal = NDArray[np.float64]  # (..., 64, 64, 3) logarithms of linear RGB
 
 ROUNDS = 2  # of painting with what is known, and correcting it
-EVERY = 1  # of our faces that is pictured for that
 RESOLUTION = 256  # of the textures that are painted for that
 DARK = 0.003  # added to linear RGB before the logarithm
 HAIR = 0.5  # logarithm by which a forehead's pixel is darker than the cheeks, if hair hides it
@@ -115,11 +114,9 @@ def groups_of(gender: NDArray[np.str_], european: NDArray[np.bool_]) -> NDArray[
 def skin_of_head() -> FloatArray:
     """Logarithms (m, 3) of the median of MakeHuman's skins at the head's vertices."""
     top, whole = topology(), head()
-    _, uv, polygons, uv_polygons = makehuman.base_mesh()
-    of_vertex = np.zeros((makehuman.N_VERTICES, 2))
-    of_vertex[np.array(polygons).ravel()] = uv[np.array(uv_polygons).ravel()]
     coarse = np.zeros((len(top.mirror), 3))  # u, v and whether they are known
-    coarse[: len(top.base), :2], coarse[: len(top.base), 2] = of_vertex[top.base], 1
+    coarse[: len(top.base), :2] = makehuman.texture_coordinates()[top.base]
+    coarse[: len(top.base), 2] = 1
     fine = top.subdivision @ coarse
     known = np.flatnonzero(fine[:, 2] > 0.999)
     skins = []
@@ -168,13 +165,12 @@ def make() -> dict[str, NDArray[np.float16]]:
         "skin": skin_of_head(),
     }
     _write(kept)
-    some = slice(None, None, EVERY)
-    ours, shape = shape_free(painted(people[some]))
+    ours, shape = shape_free(painted(people))
     photographs = relative(shape_free(np.stack([photographed(p) for p in people]), shape)[0])
     for k in range(ROUNDS):
-        ours = relative(ours if k == 0 else shape_free(painted(people[some]), shape)[0])
+        ours = relative(ours if k == 0 else shape_free(painted(people), shape)[0])
         for g in range(3):
-            lacking = _median(photographs[group == g]) - _median(ours[group[some] == g])
+            lacking = _median(photographs[group == g]) - _median(ours[group == g])
             kept["groups"][g] += _on_skin(lacking)
         if k == 0:
             within = (

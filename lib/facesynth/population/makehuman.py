@@ -68,6 +68,14 @@ def base_mesh() -> tuple[FloatArray, FloatArray, list[list[int]], list[list[int]
     return np.array(vertices) * MM_PER_UNIT, np.array(uv), polygons, uv_polygons
 
 
+def texture_coordinates() -> FloatArray:
+    """Texture coordinates (19158, 2) of the vertices; zero where the body has none."""
+    _, uv, polygons, uv_polygons = base_mesh()
+    of_vertex = np.zeros((N_VERTICES, 2))
+    of_vertex[np.array(polygons).ravel()] = uv[np.array(uv_polygons).ravel()]
+    return of_vertex
+
+
 def mirror_map() -> IntArray:
     """(19158,) index of each vertex's mirror image across the plane x = 0."""
     table = np.loadtxt(_existing("mpfb2/mesh_metadata/hm08.mirror"), dtype=int, usecols=(0, 1))

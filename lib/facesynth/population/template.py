@@ -107,10 +107,8 @@ def _regions(vertices: FloatArray) -> dict[str, FloatArray]:
         return np.clip(top.subdivision @ np.isin(np.arange(n), members).astype(float), 0, 1)
 
     lips = np.zeros(n)
-    _, uv, polygons, uv_polygons = makehuman.base_mesh()
-    of_vertex = np.zeros((makehuman.N_VERTICES, 2))  # MakeHuman's texture coordinates
-    of_vertex[np.array(polygons).ravel()] = uv[np.array(uv_polygons).ravel()]
-    lips[:b] = makehuman.mask_at("mpfb2/textures/mpfb_lips.jpg", of_vertex[top.base])[:, 0]
+    uv = makehuman.texture_coordinates()[top.base]
+    lips[:b] = makehuman.mask_at("mpfb2/textures/mpfb_lips.jpg", uv)[:, 0]
     lips[np.r_[top.upper_lip, top.lower_lip]] = 1.0
     lips = 0.5 * (lips + lips[top.mirror])
     nose = np.zeros(n)
