@@ -239,6 +239,7 @@ def _key(seed: int, resolution: int | None, expressions: bool, relief: bool, who
     sources = sorted(path for room in rooms for path in package.glob(f"{room}/*.*"))
     for source in [*sources, package / "rendering/colour.py"]:
         digest.update(source.read_bytes())
+    digest.update(f"{head().digest} {standard().digest}".encode())  # files, made by `shipped`
     for name in ("anny", "numpy", "scipy", "embreex"):
         digest.update(f"{name} {importlib.metadata.version(name)}".encode())
     return digest.hexdigest()[:16]
