@@ -110,7 +110,8 @@ def dataset(
     else:
         from facesynth.virtual_scanner.open_world import OpenWorld
 
-        source = OpenWorld(population or 0, seed, resolution, jobs)
+        # painted finer than the canonical image, so that its pixels and not the paint's are seen
+        source = OpenWorld(population or 0, seed, min(1024, 3 * resolution // 2), jobs)
     made = building.build(
         source,
         out,
@@ -148,7 +149,7 @@ def _describe(made: Any, jobs: int) -> None:
 @cli.command()
 @click.option("--subjects", type=int, required=True, help="Each is scanned in five expressions.")
 @click.option("--out", type=_PATH, required=True, help="Folder of the scans.")
-@click.option("--resolution", type=int, default=256, help="Of the painted textures, in pixels.")
+@click.option("--resolution", type=int, default=512, help="Of the painted textures, in pixels.")
 @_seed
 @_jobs
 def scan(subjects: int, out: Path, resolution: int, seed: int, jobs: int) -> None:

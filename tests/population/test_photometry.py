@@ -144,7 +144,8 @@ def test_an_open_mouth_shows_its_teeth():
 
 def test_teeth_show_in_proportion_to_the_opening():
     brightness = [mouth_brightness(opened(mm)).mean() for mm in (0, 2.5, 4, 6)]
-    assert np.diff(brightness).min() > -0.002  # before any shows, it is dark
+    assert brightness[1] < brightness[0]  # lips that touch are lighter than the dark behind them
+    assert np.diff(brightness[1:]).min() > 0
     assert brightness[-1] > brightness[0] + 0.05
 
 
@@ -176,7 +177,8 @@ def test_marks_appear_where_they_belong():
 
 def test_freckles_are_small_dark_spots_on_the_cheeks():
     cheeks = on(256, side_x=(15, 35), y=(-30, -12))
-    ratio = paint(plain(freckles=1.3), 256)[cheeks] / paint(plain(), 256)[cheeks]
+    light = plain(melanin=0.01)
+    ratio = paint(replace(light, freckles=1.3), 256)[cheeks] / paint(light, 256)[cheeks]
     assert ratio.max() < 1.001
     assert 0.85 < np.median(ratio) < 1
     assert np.percentile(ratio, 1) < 0.8

@@ -34,7 +34,7 @@ def test_wet_eyes_mirror_the_lamp_and_skin_does_not() -> None:
     turns = np.radians([0.0, 2.0, 20.0])
     normals = np.stack([np.sin(turns), 0 * turns, np.cos(turns)], axis=1)
     rays, ones, black = np.tile([0.0, 0, -1], (3, 1)), np.ones(3), np.zeros((3, 3))
-    light = Light(key=(0, 0, 1))
+    light = Light(key=(0, 0, 1), fill_colour=(0, 0, 0))
     skin, eye = (
         shade(black, normals, normals, rays, ones, ones, light, of)[:, 0] for of in (1.0, WET)
     )

@@ -10,13 +10,14 @@ import hashlib
 import importlib.metadata
 import traceback
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from facesynth.alignment import registration as alignment
-from facesynth.alignment.deformation import Similarity, TooFewPointsError, similarity
+from facesynth.alignment.deformation import MODES_FILE, Similarity, TooFewPointsError, similarity
 from facesynth.dataset import packing
 from facesynth.dataset.canonical import canonical_texture
 from facesynth.dataset.packing import Arrays
@@ -98,8 +99,11 @@ def _template(path: Path) -> Template:
 
 
 def made_by() -> dict[str, str]:
-    """The package's version, and a digest of the code that a file depends on."""
-    return {"facesynth": importlib.metadata.version("facesynth"), "code": code(CODE)}
+    """The package's version, and digests of the code and the face modes that a file depends on."""
+    with resources.as_file(resources.files("facesynth.data") / "template" / MODES_FILE) as path:
+        modes = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    version = importlib.metadata.version("facesynth")
+    return {"facesynth": version, "code": code(CODE), "modes": modes}
 
 
 def code(modules: tuple[str, ...]) -> str:

@@ -108,8 +108,14 @@ def _make_missing(tasks: dict[str, Task], n_jobs: int, progress: bool) -> dict[s
     missing = [name for name, is_done in zip(tasks, done, strict=True) if not is_done]
     if not missing:
         return {}
+    scans = max(len(task.part.entries) for task in tasks.values())  # of a task: what is counted
     bar = tqdm(
-        total=len(tasks), initial=sum(done), unit="scan", desc="data set", disable=not progress
+        total=len(tasks),
+        initial=sum(done),
+        unit=" scans",
+        unit_scale=scans if scans > 1 else False,
+        desc="data set",
+        disable=not progress,
     )
     try:
         with bar:

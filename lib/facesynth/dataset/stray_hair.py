@@ -31,9 +31,9 @@ def stray_hair(photograph: Photograph, texels: float) -> NDArray[np.bool_]:
         return dark
     boxes = [[part.stop - part.start for part in box] for box in ndimage.find_objects(label)]
     length = np.hypot(*np.array(boxes).T)  # (count,) pixels
-    darkest = ndimage.maximum(depth, label, np.arange(1, count + 1))
     slender = np.bincount(label.ravel())[1:] < SLENDER * length**2
-    hair = (length > LONG * texels) & slender & (darkest > DARKEST)
+    dark_enough = np.bincount(label[depth > DARKEST], minlength=count + 1)[1:] > 0
+    hair = (length > LONG * texels) & slender & dark_enough
     stray = np.concatenate([[False], hair])[label]
     crowded = ndimage.uniform_filter(dark.astype(np.float32), round(AROUND * texels)) > DENSE
     return np.asarray(ndimage.binary_dilation(stray & ~crowded))

@@ -58,6 +58,7 @@ Frontal = NDArray[np.float64]  # (..., 64, 64, 3) logarithms of linear RGB
 ROUNDS = 2  # of painting with what is known, and correcting it
 RESOLUTION = 256  # of the textures that are painted for that
 DARK = 0.003  # added to linear RGB before the logarithm
+LIP_EDGE = 4.5  # mm beyond the lips where skins show an edge, which others have elsewhere
 HAIR = 0.5  # logarithm by which a forehead's pixel is darker than the cheeks, if hair hides it
 # Beyond the jaw's and brows' landmarks: places in mm from between the eyes, moved with them all.
 AROUND = np.array(
@@ -133,11 +134,17 @@ def skin_of_head() -> FloatArray:
     full = 0.5 * (full + full[whole.mirror])
     # lips have pigments of their own, and what is painted between them: of the skins their gradient
     lips, mouth = (whole.regions[name][:, None] for name in ("lips", "mouth"))
-    bare = np.flatnonzero(np.maximum(lips, mouth)[:, 0] < 0.01)
+    around = np.maximum(lips, mouth)[:, 0]
+    edge = cKDTree(whole.vertices[around > 0.5]).query(whole.vertices)[0] < LIP_EDGE
+    bare = np.flatnonzero((around < 0.01) & ~edge)
     over = full[bare[cKDTree(whole.vertices[bare]).query(whole.vertices, 6)[1]]].mean(axis=1)
     own = np.average(full, axis=0, weights=(lips * (1 - mouth))[:, 0])
-    within = np.clip(2.5 * lips - 1.5, 0, 1)  # not their edges, which others have elsewhere
-    full = np.where(lips + mouth > 0.01, over + within * (full - own - over), full)
+    # not their edges and corners, which others have elsewhere
+    inside = cKDTree(whole.vertices[bare]).query(whole.vertices)[0][:, None] - LIP_EDGE
+    within = np.clip((inside - 2) / 2, 0, 1)
+    full = np.where(
+        edge[:, None] | (lips + mouth > 0.01), over + within * (full - own - over), full
+    )
     return np.asarray(full * (1 - mouth))
 
 
@@ -186,7 +193,9 @@ def _components(within: Frontal) -> Frontal:
     """Principal components (c, 64, 64, 3) of what n people differ in, times their deviations."""
     flat = np.stack([_on_skin(image) for image in within]).reshape(len(within), -1)
     _, deviations, vectors = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
-    scaled = deviations[:COMPLEXIONS, None] / np.sqrt(len(flat) - 2) * vectors[:COMPLEXIONS]
+    # those that are kept carry the variance of all
+    whole = np.sqrt((deviations**2).sum() / (deviations[:COMPLEXIONS] ** 2).sum() / (len(flat) - 2))
+    scaled = whole * deviations[:COMPLEXIONS, None] * vectors[:COMPLEXIONS]
     return scaled.reshape(-1, *within.shape[1:])
 
 
@@ -216,9 +225,9 @@ def _bare() -> NDArray[np.bool_]:
     eye = np.maximum(*(whole.regions[f"{side}_eye"] for side in ("left", "right")))
     brow = places[whole.landmarks[:10], :2]
     apart = cKDTree(brow).query(_grid())[0].reshape(SIDE, SIDE)
-    lips = maximum_filter(whole.regions["lips"][nearest] > 0.2, 3)  # and their edges
-    face = np.hypot(x / 60, (y + 22) / np.where(y > -22, 80, 86)) < 0.9
-    return np.asarray((eye[nearest] < 0.05) & (apart > 7) & ~lips & face)
+    lips = maximum_filter(whole.regions["lips"][nearest] > 0.2, 5)  # and their edges
+    face = np.hypot(x / 60, (y + 22) / np.where(y > -22, 80, 86)) < 0.97
+    return np.asarray((eye[nearest] < 0.05) & (apart > 5) & ~lips & face)
 
 
 def _grid() -> FloatArray:

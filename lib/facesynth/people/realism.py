@@ -41,10 +41,10 @@ BANDS = (0.0, 0.4, 0.8, 1.6, 3.2, 6.4)  # mm, standard deviations of the Gaussia
 # and little from elsewhere. These shares explain the shading of their mean face best.
 EVEN_LIGHT = Light(
     key=(0.0, 0.4, 1.0),
-    key_colour=(0.62, 0.62, 0.62),
+    key_colour=(0.59, 0.59, 0.59),
     key_radius=25.0,
     fill=(0.0, -0.35, 1.0),
-    fill_colour=(0.70, 0.70, 0.70),
+    fill_colour=(0.665, 0.665, 0.665),
     sky_colour=(0.06, 0.06, 0.06),
     ground_colour=(0.06, 0.06, 0.06),
 )

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike
 
 from facesynth.population.tables import table
 
-COMPLEXIONS = 12  # components by which the complexions of people differ
-_MOST_MELANIN = 0.48  # volume fraction
+COMPLEXIONS = 16  # components by which the complexions of people differ
+_MOST_MELANIN = 0.44  # volume fraction
 _IRISES = table("irises.toml")
 IRIS_COLOURS = {name: iris["rgb"] for name, iris in _IRISES.items()}  # linear, light to dark
 COMBED = ("back", "left", "right", "forward")
@@ -101,7 +101,10 @@ def sample_appearance(
 
     tan = normal(0.10, 0.36, 0) * (1 - 0.6 * african)
     log_melanin = african * np.log(0.33) + asian * np.log(0.0185) + caucasian * np.log(0.0098)
-    log_blood = african * np.log(0.0115) + (1 - african) * np.log(0.0102)
+    melanin = min(
+        _MOST_MELANIN, float(np.exp(log_melanin + normal(0.60 * male, 0.80 - 0.16 * african)))
+    )
+    log_blood = african * np.log(0.0115) + (1 - african) * np.log(0.0080)
     hair = 0.9 * (1 - caucasian) + caucasian * rng.choice(_HAIR_MELANIN, p=_HAIR_SHARE)
     hair_melanin = float(np.clip(hair + rng.normal(0, 0.05), 0.07, 1))
     grey = float(np.clip(rng.normal((age - 46) / 30, 0.25), 0, 1))
@@ -109,43 +112,41 @@ def sample_appearance(
     grows_beard = gender > 0.5
     combed = str(rng.choice(COMBED, p=(0.45, 0.15, 0.15, 0.25)))
     return Appearance(
-        melanin=min(
-            _MOST_MELANIN, float(np.exp(log_melanin + normal(0.12 * male, 0.66 - 0.06 * african)))
-        ),
-        blood=float(np.exp(log_blood + normal(0.16 * male + 0.3 * (weight - 0.5), 0.34))),
-        yellow=normal(-0.11, 0.07),
+        melanin=melanin,
+        blood=float(np.exp(log_blood + normal(0.30 * male + 0.3 * (weight - 0.5), 0.33))),
+        yellow=normal(-0.16 + 0.3 * max(0.0, np.log(melanin / 0.12)), 0.07),
         tan=tan,
         cheek_flush=normal(0.30 + 0.4 * (weight - 0.5) + 0.1 * (1 - male), 0.20, 0),
         nose_flush=normal(0.36 + 0.006 * max(0.0, age - 40), 0.18, 0),
         under_eye=normal(0.28 + 0.004 * max(0.0, age - 30) + 0.07 * asian, 0.15, 0),
         mottling=(1 - 0.4 * african) * float(np.exp(rng.normal(-0.35, 0.25))),
-        freckles=normal(-0.3, 0.8, 0) * caucasian * 1.2 * float(np.exp(-0.02 * (age - 20))),
+        freckles=normal(-0.6, 0.8, 0) * caucasian * 1.2 * float(np.exp(-0.02 * (age - 20))),
         age_spots=max(0.0, (age - 45) / 30) * rng.random() * (caucasian + 0.3 * asian) * 0.7,
         moles=int(rng.poisson(3)),
         wrinkles=float(np.clip((age - 28) / 40, 0, 1.3) * normal(1, 0.25, 0)),
         pores=0.6 + 0.5 * rng.random() + 0.3 * male,
-        lid_crease=0.55 * (1 - 0.6 * asian),
+        lid_crease=normal(0.55 * (1 - 0.6 * asian), 0.2, 0),
         lip_melanin=normal(0.15 - 0.40 * (1 - african) * (1 - 0.4 * male), 0.26),
         lip_blood=float(np.exp(np.log(0.115 - 0.045 * african) + normal(0.15 * (1 - male), 0.3))),
         makeup=normal(0.25, 0.6, 0) * float(not grows_beard),
         hair_melanin=hair_melanin,
         hair_red=normal(-0.1, 0.25, 0) * caucasian,
         grey=grey,
-        brow_thickness=normal(0.70 + 0.32 * male + 0.15 * (muscle - 0.5), 0.24, 0.4),
+        brow_thickness=normal(0.76 + 0.32 * male + 0.15 * (muscle - 0.5), 0.32, 0.4),
         brow_density=float(
-            np.clip(rng.normal(0.8 + 0.25 * male - 0.004 * max(0, age - 50), 0.25), 0.35, 1.5)
+            np.clip(rng.normal(0.9 + 0.25 * male - 0.004 * max(0, age - 50), 0.35), 0.35, 1.8)
         ),
-        brow_height=normal(0.5 - 1.6 * male, 2.0),
-        brow_arch=normal(0.45 + 0.35 * (1 - male), 0.30, 0),
+        brow_height=normal(-0.6 - 1.2 * male, 1.4 + 0.5 * male),
+        brow_arch=normal(0.05 + 0.35 * (1 - male), 0.30, -0.5),
         brow_length=normal(1.07, 0.07),
-        brow_tilt=normal(-2.0, 2.2),
+        brow_tilt=normal(-1.2, 2.4),
         lashes=normal(0.8 + 0.35 * (1 - male), 0.12, 0.4),
-        stubble=grows_beard * float(np.clip(rng.normal(0.45 - 0.2 * asian, 0.22), 0.03, 1)),
+        stubble=grows_beard * float(np.clip(rng.normal(0.45 - 0.2 * asian, 0.28), 0.03, 1)),
         beard=grows_beard * beard_density * (beard_kind < 0.22),
         moustache=grows_beard * beard_density * (beard_kind < 0.28),
-        hairline=normal(0, 3) + 12 * male * max(0.0, (age - 35) / 40) * rng.random(),
+        hairline=normal(0, 5) + 12 * male * max(0.0, (age - 35) / 40) * rng.random(),
         combed=combed,
-        fringe=float(rng.uniform(14, 34)) * (combed == "forward") * (rng.random() < 0.6),
+        fringe=float(rng.uniform(14, 34)) * (combed == "forward") * (rng.random() < 0.75),
         frame=float(rng.uniform(5, 18)) * (not grows_beard and rng.random() < 0.65),
         iris=_iris(rng, african, asian, caucasian),
         iris_shade=float(np.exp(rng.normal(0, 0.2))),

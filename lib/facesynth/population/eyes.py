@@ -12,11 +12,12 @@ from facesynth.population.appearance import IRIS_COLOURS, Appearance
 from facesynth.population.noise import Floats, gaussian, smoothstep, streaks
 from facesynth.population.strokes import blend, line
 
-_SCLERA = np.array([0.36, 0.315, 0.29], dtype=np.float32)
+_SCLERA = np.array([0.42, 0.365, 0.345], dtype=np.float32)
 _VEIN = np.array([0.05, 0.24, 0.22], dtype=np.float32)  # light that a blood vessel takes
 _CARUNCLE = np.array([0.42, 0.17, 0.14], dtype=np.float32)  # the pink inner corner
 _WATERLINE = np.array([0.48, 0.24, 0.19], dtype=np.float32)  # the lower lid's wet edge
 _LASH = np.array([0.018, 0.012, 0.010], dtype=np.float32)
+_EYE_SHADOW = np.array([0.10, 0.060, 0.055], dtype=np.float32)
 _PUPIL = 0.36  # of the iris' radius
 
 
@@ -52,7 +53,7 @@ class Eyes:
             centre = self._iris_centre(vertices, side, look.iris_radius)
             colour = self._ball(look, frontal[pixels] - centre, self.anatomy.texel[pixels], rng)
             member = smoothstep(0.15, 0.55, self.anatomy.eye[pixels])[:, None]
-            shadow = 0.22 + 0.78 * smoothstep(-0.5, 5.0, self.anatomy.upper_lid[pixels])
+            shadow = 0.32 + 0.68 * smoothstep(-0.5, 5.0, self.anatomy.upper_lid[pixels])
             shadow = shadow * (0.65 + 0.35 * smoothstep(0, 2.2, self.anatomy.lower_lid[pixels]))
             rgb[pixels] += member * (colour * shadow[:, None] - rgb[pixels])
         self._paint_margins(rgb, look, rng)
@@ -83,8 +84,9 @@ class Eyes:
 
         fibres = streaks(rng, turn * 128, r * 2.2) + 0.6 * streaks(rng, turn * 64, r * 3)
         tone = 1 + 0.28 * fibres * smoothstep(0.35, 0.5, r) + 0.35 * smoothstep(0.8, 0.45, r)
-        tone *= 1 - 0.75 * smoothstep(0.72, 1.0, r)  # the dark ring around it
-        iris = np.array(IRIS_COLOURS[look.iris], np.float32) * look.iris_shade * tone[:, None]
+        tone *= 1 - 0.6 * smoothstep(0.72, 1.0, r)  # the dark ring around it
+        colour = np.array(IRIS_COLOURS[look.iris], np.float32)
+        iris = colour * look.iris_shade * tone[:, None]
         pupil = _coverage(_PUPIL - r, soft)
         iris = iris + pupil[:, None] * (0.003 - iris)
 
@@ -96,6 +98,8 @@ class Eyes:
         at, ball = a.upper_lid_at[pixels], a.eye[pixels]
         here = rgb[pixels]
 
+        shadow = smoothstep(0.5, 2.5, upper) * smoothstep(9, 3, upper) * (a.y[pixels] > 0)
+        blend(here, 0.32 * look.makeup * shadow * (ball < 0.5), _EYE_SHADOW)
         corner = gaussian(self._from_corner, 1.0, 1.3) * smoothstep(0.02, 0.3, ball)
         blend(here, 0.8 * corner, _CARUNCLE)
         blend(here, 0.45 * line(lower - 0.5, 0.45, texel) * (ball < 0.5), _WATERLINE)

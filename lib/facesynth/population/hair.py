@@ -61,19 +61,19 @@ class Hair:
         )
         place, _ = self._brow_line(np.clip(along, 0, 1), look)
         across = (t - place[:, 1]) / self._brow_half(np.clip(along, 0, 1), look)
-        within = smoothstep(-0.08, 0.12, along) * smoothstep(1.08, 0.7, along)
-        cover = 0.42 * min(1.0, look.brow_density) * within * np.exp(-1.3 * across**2)
+        within = smoothstep(-0.06, 0.06, along) * smoothstep(1.08, 0.7, along)
+        cover = 0.68 * min(1.0, look.brow_density) * within * np.exp(-1.3 * across**2)
         here = rgb[pixels]
         blend(here, cover * (1 - _BROW_GREY * look.grey), 0.7 * _brow_colour(look))
         rgb[pixels] = here
 
     def _brow_half(self, along: Floats, look: Appearance) -> Floats:
         """Half (n,) as thick as the brow is: grows over the first fifth, thins to the tail."""
-        half = 4.4 * look.brow_thickness * (0.6 + 0.4 * smoothstep(0, 0.2, along))
-        return half * (1 - 0.68 * smoothstep(0.4, 1.05, along))
+        half = 4.0 * look.brow_thickness * (0.75 + 0.25 * smoothstep(0, 0.2, along))
+        return half * (1 - 0.72 * smoothstep(0.3, 1.05, along))
 
     def _brow_strands(self, look: Appearance, side: int, rng: np.random.Generator) -> Strands:
-        n = int(900 * look.brow_density * look.brow_thickness)
+        n = int(1100 * look.brow_density * look.brow_thickness)
         along = rng.beta(1.1, 1.3, n).astype(np.float32)  # 0 at the inner end, 1 at the outer
         across = rng.normal(0, 0.50, n)  # 1 is the upper edge; few hairs stand beyond it
         half = self._brow_half(along, look)
@@ -133,9 +133,13 @@ class Hair:
         blend(rgb, undercoat, 0.75 * colour * (1 - 0.6 * look.grey) + 0.4 * GREY * look.grey)
         share = float(grown.sum() / self._vertex_beard.sum())  # of a full, dense beard
         roots = scatter(grown**1.5, int(8000 * share), rng)
+        lips = np.flatnonzero(self.anatomy.lips > 0.05)
+        bare = rgb[lips]
         composite(
             rgb, self.beard_plane, self._beard_strands(roots, (2.5, 8), look, rng), 0.9 * colour
         )
+        # moustaches are trimmed: few hairs hang over the lip
+        rgb[lips] += 0.8 * self.anatomy.lips[lips, None] * (bare - rgb[lips])
         return undercoat
 
     def _grown_share(self, look: Appearance) -> Floats:
@@ -175,6 +179,6 @@ def beard_area(anatomy: Anatomy, x: Floats, y: Floats, z: Floats) -> Floats:
     centre, height = (nose + lip_top) / 2, max(nose - lip_top, 6.0)
     off = np.abs(y - centre + 0.20 * np.maximum(side - 7, 0))  # it droops, and ends in points
     moustache = smoothstep(0.68, 0.28, off / (height * np.clip(1.1 - (side / 28) ** 2, 0.15, 1)))
-    moustache *= smoothstep(28, 20, side) * (1 - 0.5 * gaussian(side, 0, 2.2))
+    moustache *= smoothstep(28, 20, side) * (1 - 0.25 * gaussian(side, 0, 2.2))
     neck = smoothstep(-60, -25, z)
     return np.clip(np.maximum(jaw * (1 - bare), sideburn) * neck + moustache, 0, 1)

@@ -26,7 +26,7 @@ GROUP_SIGMA: dict[str, float] = _TABLES["deviation"]
 AXIS_FACTOR: dict[str, float] = _TABLES["factor"]
 SIZE: dict[str, float] = _TABLES["size"]
 TIED_AXES: dict[str, dict[str, Any]] = _TABLES["tied"]
-ASYMMETRY_SIGMA = 0.16
+ASYMMETRY_SIGMA = 0.25
 # Factors by which gender and age reach beyond MakeHuman's own extremes, which are mild.
 DIMORPHISM, AGEING = 1.25, 1.25
 MAX_DEVIATION = 2.3  # standard deviations at which a local axis is cut off

@@ -12,7 +12,9 @@ from facesynth.population.noise import Floats, smoothstep
 from facesynth.population.strokes import blend, line
 
 CLOSED = 1.0  # mm: a larger gap between the lips than the template's shows what is behind
-_CONTACT = np.array([0.050, 0.016, 0.015], dtype=np.float32)
+_CONTACT = np.array([0.14, 0.052, 0.048], dtype=np.float32)
+_CORNER, _CORNER_SHADE = 2.6, 0.42  # mm around the corners, and the light they lose
+_REDDER = np.array([0.8, 1.05, 1.1], dtype=np.float32)  # of which less is red
 _CAVITY = np.array([0.045, 0.013, 0.012], dtype=np.float32)
 _TOOTH = np.array([0.50, 0.44, 0.36], dtype=np.float32)
 _INCISOR = 8.5  # mm, width of the upper front teeth
@@ -26,6 +28,15 @@ class Mouth:
         self.anatomy = anatomy
         self._line = np.flatnonzero((anatomy.contact < 3) & (anatomy.lips > 0.05))
         self._patch = np.flatnonzero(anatomy.mouth > 0)
+        # the line fades towards the corners, which lie in a shade of their own
+        ends = anatomy.curve("lower_lip").max(axis=0)[0]
+        self._fades = smoothstep(1.02, 0.75, anatomy.side_x[self._line] / ends)
+        corner = anatomy.curve("lower_lip")[-1]
+        place = np.stack([anatomy.side_x, anatomy.y, anatomy.z], axis=1) - corner
+        near = np.linalg.norm(place / [1.3, 0.9, 2.0], axis=1) / _CORNER
+        self._corner = np.flatnonzero(near < 3)
+        shade = _CORNER_SHADE * np.exp(-(near[self._corner] ** 2))
+        self._corner_light = (1 - shade).astype(np.float32)
         self._closed = lip_gap(anatomy.template.vertices, anatomy)
 
     def opening(self, vertices: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -35,13 +46,14 @@ class Mouth:
     def paint(self, rgb: Floats, vertices: NDArray[np.floating]) -> None:
         """Draw the contact line and, in proportion to the opening, teeth and cavity, in place."""
         a = self.anatomy
-        dark = 0.72 * line(a.contact[self._line], 0.55, a.texel[self._line])
+        dark = 0.35 * line(a.contact[self._line], 0.6, a.texel[self._line])
         here = rgb[self._line]
-        blend(here, dark * a.lips[self._line], _CONTACT)
+        blend(here, dark * a.lips[self._line] * self._fades, _CONTACT)
         rgb[self._line] = here
+        rgb[self._corner] *= self._corner_light[:, None] ** _REDDER
 
         patch = rgb[self._patch]
-        blend(patch, 0.9 * a.mouth[self._patch], _CONTACT)
+        blend(patch, 0.65 * a.mouth[self._patch], _CONTACT)
         lip = a.curve("upper_lip")[:, 0]
         gap = np.interp(a.x[self._patch], lip, self.opening(vertices)).astype(np.float32)
         if gap.max() > CLOSED:

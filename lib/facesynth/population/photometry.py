@@ -29,7 +29,7 @@ from facesynth.template import Template
 RESOLUTIONS = (64, 1024)  # pixels along a side, least and most
 _OPEN = 0.82  # share of the sky that a cheek sees; what sees more is as light
 _CAROTENE = np.array([0.0, 0.12, 1.0], dtype=np.float32)  # its absorption in RGB
-_NOSTRIL = np.array([0.020, 0.008, 0.007], dtype=np.float32)  # linear RGB of the dark in it
+_NOSTRIL = np.array([0.030, 0.012, 0.010], dtype=np.float32)  # linear RGB of the dark in it
 _CAVITY_SHADE = 1.1  # logarithm of the light lost, by a hollow's depth over its width
 NOISE_CELLS = (30.0, 13.0, 5.5, 2.2, 0.9, 0.4)  # mm, coarse blotches to pores
 
@@ -136,7 +136,7 @@ def _nostrils(a: Anatomy) -> Floats:
     depth = float(a.vertices[a.template.landmarks[33 - 17], 2])  # z of the columella's foot
     place = np.stack([a.side_x - 7.3, a.y - a.nose_base - 6.2, a.z - depth - 0.8])  # mm
     from_middle = np.sqrt(np.sum((place / np.array([[3.0], [3.2], [3.6]])) ** 2, axis=0))
-    return np.asarray(0.9 * smoothstep(1.35, 0.5, from_middle), dtype=np.float32)
+    return np.asarray(0.65 * smoothstep(1.35, 0.5, from_middle), dtype=np.float32)
 
 
 def _redder(light: Floats) -> Floats:

@@ -38,12 +38,12 @@ class Pigments:
         skin = np.float32(np.log(look.melanin)), np.float32(np.log(look.blood))
         rough = look.mottling
         melanin = skin[0] + rough * (
-            0.07 * n30 + 0.05 * n13 + 0.058 * n5 + 0.10 * n2 + 0.20 * n1 + 0.28 * n04
+            0.07 * n30 + 0.05 * n13 + 0.050 * n5 + 0.07 * n2 + 0.20 * n1 + 0.34 * n04
         )
         melanin += look.tan
         # Flushes are blotchy and end where they like: their strength follows the coarse noise.
         blood = skin[1] + rough * (
-            0.13 * n30 + 0.10 * n13 + 0.115 * n5 + 0.15 * n2 + 0.21 * n1 + 0.24 * n04
+            0.13 * n30 + 0.10 * n13 + 0.100 * n5 + 0.10 * n2 + 0.18 * n1 + 0.28 * n04
         )
         uneven = 1 + 0.10 * n30 + 0.10 * n13 + 0.08 * n5
         blood += look.cheek_flush * self._cheek * uneven + look.nose_flush * self._nose * uneven

@@ -68,18 +68,18 @@ class Relief:
         ages = look.wrinkles
         of_pores, of_lines, of_wrinkles = rng.spawn(3)
         # pores of common size are small pits in flat skin
-        pits = 0.074 * smoothstep(0.5, 2.1, self._pores.sample(of_pores))
+        pits = 0.066 * smoothstep(0.5, 2.1, self._pores.sample(of_pores))
         height = -look.pores * self._porous * pits
         _, _, n5, n2, n1, n04 = noise
         height += (0.05 + 0.05 * ages) * n5 + (0.018 + 0.022 * ages) * n2
-        height += look.pores * (0.013 * n1 + 0.014 * n04)
+        height += look.pores * (0.013 * n1 + 0.022 * n04)
         furrows = self._furrows.sample(of_pores)
         folding = _Folding(0.9 * noise[1] + 1.2 * noise[0], squeeze)
         for depth in self._folds(look, folding, of_wrinkles):
             height -= depth
         height -= self._dynamic(look, squeeze, of_lines)
         height *= self.skin
-        height -= 0.045 * (1 + 0.8 * ages) * a.lips * np.maximum(furrows, -0.3)
+        height -= 0.045 * (1 + 0.8 * ages) * a.lips * (np.maximum(furrows, -0.3) - 0.27)
         return height
 
     def cavity(self, height: Floats) -> Floats:
@@ -132,7 +132,7 @@ class Relief:
         # lids and what lies below them
         above = smoothstep(0, 3, a.y - a.curve("left_upper_lid")[:, 1].mean() + 2)
         above *= smoothstep(0.02, 0.15, a.upper_lid_at) * smoothstep(1.0, 0.85, a.upper_lid_at)
-        yield 0.6 * look.lid_crease * above * self._furrow(a.upper_lid - 3.0 - 0.1 * wander, 0.5)
+        yield 1.1 * look.lid_crease * above * self._furrow(a.upper_lid - 3.0 - 0.1 * wander, 0.7)
         under = smoothstep(0, -2.5, a.y) * smoothstep(8, 14, a.side_x)
         under *= smoothstep(46, 36, a.side_x)
         for mm, depth, least in ((4.4, 0.26, 0.06), (7.6, 0.17, 0.02), (11.5, 0.12, 0.0)):

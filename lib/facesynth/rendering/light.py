@@ -15,6 +15,7 @@ Triple = tuple[float, float, float]
 
 WET = 4.0  # the gloss of eyes
 _GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))  # turns of it cover a disk or a sphere evenly
+_GRAZING = 0.45  # of a mirror's rise of reflectance at grazing angles: skin is rough (Lagarde 2012)
 _CLEARANCE = 0.4  # mm: rays start off the surface; nearer, and a coarse mesh shadows itself
 
 
@@ -70,27 +71,37 @@ def shade(
         lit[:, c] = light.key_colour[c] * at_key * shadow
         lit[:, c] += (light.fill_colour[c] * at_fill + sky) * open_sky
 
-    sheen = _sheen(normals, unit(key - rays), rays, light, gloss)
+    half = unit(key - rays)
+    sheen = _sheen(normals, half, rays, light, gloss)
     sheen *= np.clip(normals @ key, 0, None) * shadow
-    return albedo * lit + np.outer(sheen, light.key_colour)
+    wet = np.clip(np.asarray(gloss) - (WET - 1), 0, 1)
+    shining = albedo * lit + np.outer((1 - wet) * sheen, light.key_colour)
+    for lamp, colour in ((half, light.key_colour), (unit(fill - rays), light.fill_colour)):
+        shining += np.outer(wet * _glint(normals, lamp, light), colour)
+    return shining
 
 
 def _sheen(
     normals: Floats, half: Floats, rays: Floats, light: Light, gloss: Floats | float
 ) -> Floats:
-    """Light (k,) from the surface, against what a white wall would send: dry, oily or wet.
+    """Light (k,) from the surface, against what a white wall would send: dry or oily.
 
     half : (k, 3) unit vectors midway between the lamp and the camera.
     """
     cosine = np.clip(np.sum(normals * half, axis=1), 1e-4, None)
     share = np.clip(light.oil * np.asarray(gloss), 0, 1)
-    wet = np.clip(np.asarray(gloss) - (WET - 1), 0, 1)
     exponents = [_softened(n, light) for n in (light.shininess, light.oil_shininess)]
-    # the lamp's image in the eye is small, however large the lamp
-    lobes = [(n + 8) / 8 * cosine**n for n in (*exponents, light.wet_shininess)]
+    lobes = [(n + 8) / 8 * cosine**n for n in exponents]
     grazing = np.clip(1 + np.sum(rays * half, axis=1), 0, 1) ** 5  # Schlick's Fresnel term
-    fresnel = light.specular + (1 - light.specular) * grazing
-    return fresnel * ((1 - wet) * ((1 - share) * lobes[0] + share * lobes[1]) + wet * lobes[2])
+    fresnel = light.specular + _GRAZING * (1 - light.specular) * grazing
+    return fresnel * ((1 - share) * lobes[0] + share * lobes[1])
+
+
+def _glint(normals: Floats, half: Floats, light: Light) -> Floats:
+    """The image (k,) of a lamp in a wet eye: small and bright, however large the lamp."""
+    n = light.wet_shininess
+    cosine = np.clip(np.sum(normals * half, axis=1), 1e-4, None)
+    return np.asarray(light.specular * (n + 8) / 8 * cosine**n)
 
 
 def _softened(exponent: float, light: Light) -> float:
