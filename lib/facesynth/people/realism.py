@@ -48,7 +48,7 @@ EVEN_LIGHT = Light(
     sky_colour=(0.06, 0.06, 0.06),
     ground_colour=(0.06, 0.06, 0.06),
 )
-_CAMERA = Camera(distance=1500.0)
+_CAMERA = Camera(target=(0.0, 12.0, -20.0), height=230.0, distance=1500.0)
 _RENDERED = 768  # pixels: as fine as the crops
 _WALL = (0.55, 0.56, 0.55)  # linear RGB behind the faces
 _EYES_OF_189, _MOUTH_OF_189 = (0, 1), (87, 93)  # landmarks of the London set

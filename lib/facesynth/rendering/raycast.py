@@ -21,8 +21,8 @@ class Camera:
 
     yaw: float = 0.0  # degrees; positive turns the face towards the picture's right
     pitch: float = 0.0  # degrees; positive lifts the chin
-    target: tuple[float, float, float] = (0.0, 12.0, -20.0)  # mm, a face's middle; pose turns it
-    height: float = 230.0  # mm that the picture's height shows at the target
+    target: tuple[float, float, float] = (0.0, -6.0, -20.0)  # mm, a face's middle; pose turns it
+    height: float = 240.0  # mm that the picture's height shows at the target
     distance: float = 900.0  # mm from the target: a portrait's; nearer swells the nose
 
     def view(self, vertices: Floats) -> NDArray[np.float32]:
