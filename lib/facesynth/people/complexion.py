@@ -137,11 +137,11 @@ def skin_of_head() -> FloatArray:
     around = np.maximum(lips, mouth)[:, 0]
     edge = cKDTree(whole.vertices[around > 0.5]).query(whole.vertices)[0] < LIP_EDGE
     bare = np.flatnonzero((around < 0.01) & ~edge)
-    over = full[bare[cKDTree(whole.vertices[bare]).query(whole.vertices, 6)[1]]].mean(axis=1)
+    away, nearest = cKDTree(whole.vertices[bare]).query(whole.vertices, 6)
+    over = full[bare[nearest]].mean(axis=1)
     own = np.average(full, axis=0, weights=(lips * (1 - mouth))[:, 0])
     # not their edges and corners, which others have elsewhere
-    inside = cKDTree(whole.vertices[bare]).query(whole.vertices)[0][:, None] - LIP_EDGE
-    within = np.clip((inside - 2) / 2, 0, 1)
+    within = np.clip((away[:, :1] - LIP_EDGE - 2) / 2, 0, 1)
     full = np.where(
         edge[:, None] | (lips + mouth > 0.01), over + within * (full - own - over), full
     )

@@ -85,8 +85,7 @@ class Eyes:
         fibres = streaks(rng, turn * 128, r * 2.2) + 0.6 * streaks(rng, turn * 64, r * 3)
         tone = 1 + 0.28 * fibres * smoothstep(0.35, 0.5, r) + 0.35 * smoothstep(0.8, 0.45, r)
         tone *= 1 - 0.6 * smoothstep(0.72, 1.0, r)  # the dark ring around it
-        colour = np.array(IRIS_COLOURS[look.iris], np.float32)
-        iris = colour * look.iris_shade * tone[:, None]
+        iris = np.array(IRIS_COLOURS[look.iris], np.float32) * look.iris_shade * tone[:, None]
         pupil = _coverage(_PUPIL - r, soft)
         iris = iris + pupil[:, None] * (0.003 - iris)
 

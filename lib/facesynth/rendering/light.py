@@ -71,13 +71,16 @@ def shade(
         lit[:, c] = light.key_colour[c] * at_key * shadow
         lit[:, c] += (light.fill_colour[c] * at_fill + sky) * open_sky
 
-    half = unit(key - rays)
-    sheen = _sheen(normals, half, rays, light, gloss)
+    sheen = _sheen(normals, unit(key - rays), rays, light, gloss)
     sheen *= np.clip(normals @ key, 0, None) * shadow
-    wet = np.clip(np.asarray(gloss) - (WET - 1), 0, 1)
+    wet = np.broadcast_to(np.clip(np.asarray(gloss) - (WET - 1), 0, 1), len(rays))
     shining = albedo * lit + np.outer((1 - wet) * sheen, light.key_colour)
-    for lamp, colour in ((half, light.key_colour), (unit(fill - rays), light.fill_colour)):
-        shining += np.outer(wet * _glint(normals, lamp, light), colour)
+    eyes = np.flatnonzero(wet)  # few pixels, if any
+    for lamp, colour in ((key, light.key_colour), (fill, light.fill_colour)):
+        # the lamp's image in the eye is small and bright, however large the lamp
+        at = _cosine(normals[eyes], unit(lamp - rays[eyes]))
+        glint = light.specular * _lobe(light.wet_shininess, at)
+        shining[eyes] += np.outer(wet[eyes] * glint, colour)
     return shining
 
 
@@ -88,20 +91,22 @@ def _sheen(
 
     half : (k, 3) unit vectors midway between the lamp and the camera.
     """
-    cosine = np.clip(np.sum(normals * half, axis=1), 1e-4, None)
+    cosine = _cosine(normals, half)
     share = np.clip(light.oil * np.asarray(gloss), 0, 1)
     exponents = [_softened(n, light) for n in (light.shininess, light.oil_shininess)]
-    lobes = [(n + 8) / 8 * cosine**n for n in exponents]
+    lobes = [_lobe(n, cosine) for n in exponents]
     grazing = np.clip(1 + np.sum(rays * half, axis=1), 0, 1) ** 5  # Schlick's Fresnel term
     fresnel = light.specular + _GRAZING * (1 - light.specular) * grazing
     return fresnel * ((1 - share) * lobes[0] + share * lobes[1])
 
 
-def _glint(normals: Floats, half: Floats, light: Light) -> Floats:
-    """The image (k,) of a lamp in a wet eye: small and bright, however large the lamp."""
-    n = light.wet_shininess
-    cosine = np.clip(np.sum(normals * half, axis=1), 1e-4, None)
-    return np.asarray(light.specular * (n + 8) / 8 * cosine**n)
+def _lobe(exponent: float, cosine: Floats) -> Floats:
+    """Blinn and Phong's reflection (k,), normalised, by the cosine of normal and half vector."""
+    return (exponent + 8) / 8 * cosine**exponent
+
+
+def _cosine(normals: Floats, half: Floats) -> Floats:
+    return np.clip(np.sum(normals * half, axis=1), 1e-4, None)
 
 
 def _softened(exponent: float, light: Light) -> float:
