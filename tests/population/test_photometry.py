@@ -37,9 +37,9 @@ def subject(seed=3, gender=0.9, ancestry=CAUCASIAN, age=40):
 
 
 def paint(look, resolution=128, vertices=None, seed=7):
-    texture, _ = photometry(resolution).paint(
-        look, standard().vertices if vertices is None else vertices, seed
-    )
+    painter = photometry(resolution)
+    shape = standard().vertices if vertices is None else vertices
+    texture, _ = painter.paint(painter.subject(look, seed), shape)
     return texture
 
 
@@ -80,8 +80,11 @@ def test_same_seed_same_bytes():
     paint(subject(seed=4), seed=8)  # nothing is left behind between subjects
     assert paint(look, seed=7).tobytes() == first.tobytes()
     assert paint(look, seed=np.random.default_rng(7)).tobytes() == first.tobytes()
-    anew, _ = Photometry(standard(), 128).paint(look, standard().vertices, 7)
-    assert anew.tobytes() == first.tobytes()
+    painter = Photometry(standard(), 128)
+    person = painter.subject(look, 7)
+    for _ in range(2):  # a subject can be painted again
+        anew, _ = painter.paint(person, standard().vertices)
+        assert anew.tobytes() == first.tobytes()
     assert np.abs(paint(look, seed=8) - first).max() > 0.05
 
 
@@ -307,11 +310,11 @@ def test_impossible_labels_are_named(changes, message):
 
 def test_bad_input_to_the_painter_is_named():
     with pytest.raises(MeshArrayError, match=r"\(3, 3\)"):
-        photometry().paint(subject(), np.zeros((3, 3)), 0)
+        photometry().paint(photometry().subject(subject(), 0), np.zeros((3, 3)))
     broken = standard().vertices.copy()
     broken[11, 1] = np.nan
     with pytest.raises(NonFiniteVertexError, match="11"):
-        photometry().paint(subject(), broken, 0)
+        photometry().paint(photometry().subject(subject(), 0), broken)
     for resolution in (32, 2048):
         with pytest.raises(ValueError, match="between 64 and 1024"):
             Photometry(standard(), resolution)

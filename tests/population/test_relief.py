@@ -88,7 +88,8 @@ FOREHEAD, CHEEK = ((0.0, 22.0), (34.0, 58.0)), ((18.0, 38.0), (-45.0, -22.0))
 
 
 def painted(look: Appearance, **arguments: object) -> tuple[np.ndarray, np.ndarray]:
-    return photometry().paint(look, arguments.pop("vertices", standard().vertices), 7, **arguments)
+    vertices = arguments.pop("vertices", standard().vertices)
+    return photometry().paint(photometry().subject(look, 7), vertices, **arguments)
 
 
 def test_relief_is_fine_and_lies_on_the_skin() -> None:

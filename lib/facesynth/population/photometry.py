@@ -6,6 +6,9 @@ shades it, hair covers it, and the subject's own geometry darkens it where it se
 sky. In an expression the skin folds where the geometry squeezes it.
 """
 
+import copy
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -20,7 +23,7 @@ from facesynth.population.mouth import Mouth
 from facesynth.population.noise import Floats, SolidNoise, smoothstep
 from facesynth.population.occlusion import ambient_occlusion, neighbour_mean
 from facesynth.population.pigments import Pigments
-from facesynth.population.relief import Relief
+from facesynth.population.relief import Relief, SubjectRelief
 from facesynth.population.skin import skin_colour
 from facesynth.population.strokes import blend
 from facesynth.surface.mesh import MeshArrayError, check_arrays
@@ -41,10 +44,24 @@ def check_resolution(resolution: int) -> None:
         raise ValueError(f"resolution must lie between {low} and {high}, not {resolution}")
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What all pictures of one subject share."""
+
+    look: Appearance
+    noise: list[Floats]  # fields (R²,) of unit variance, coarse to fine
+    pigments: tuple[Floats, Floats]  # logarithms (R²,) of the melanin and blood fractions
+    tint: tuple[Floats, Floats]  # factors (3,) and (R², 3) of the skin's linear RGB
+    relief: SubjectRelief
+    of_hair: np.random.Generator
+    of_eyes: np.random.Generator
+
+
 class Photometry:
     """Paints textures for one template at one resolution.
 
-    What does not depend on the subject is computed once, here; `paint` is then fast.
+    What does not depend on the subject is computed once, here, and what does not depend on the
+    expression once for each subject; `paint` is then fast.
 
     resolution : pixels along a side of the square textures, 64 to 1024.
     """
@@ -67,18 +84,26 @@ class Photometry:
         self._nostrils = _nostrils(self.anatomy)
         self._smooth = neighbour_mean(template.faces, len(template.vertices))
 
+    def subject(self, look: Appearance, rng: np.random.Generator | int) -> Subject:
+        """What all pictures of one subject share.
+
+        rng : generator or seed of what varies beyond the appearance: where blotches, moles,
+        wrinkles and hairs lie. The same seed gives the same face at any resolution.
+        """
+        # A generator for each part: what one draws does not change what another sees.
+        of_noise, of_marks, of_hair, of_eyes, of_relief = np.random.default_rng(rng).spawn(5)
+        noise = [field.sample(of_noise) for field in self._noise]
+        pigments = self._pigments.fields(look, noise, of_marks)
+        tint = np.exp(-look.yellow * _CAROTENE), np.exp(self._complexion.fields(look))
+        relief = self._relief.subject(look, noise, of_relief)
+        return Subject(look, noise, pigments, tint, relief, of_hair, of_eyes)
+
     def paint(
-        self,
-        appearance: Appearance,
-        vertices: ArrayLike,
-        rng: np.random.Generator | int,
-        neutral: ArrayLike | None = None,
+        self, subject: Subject, vertices: ArrayLike, neutral: ArrayLike | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The texture (R, R, 3), linear RGB in [0, 1], and relief (R, R), mm, of one subject.
 
         vertices  (m, 3) mm, the subject's geometry: occludes light, opens the mouth, places irises
-        rng       generator or seed of what varies beyond the appearance: where blotches, moles,
-                  wrinkles and hairs lie. The same seed gives the same face at any resolution
         neutral   (m, 3) mm, the subject's neutral geometry, where `vertices` is an expression: skin
                   that it squeezes folds into wrinkles
 
@@ -89,20 +114,18 @@ class Photometry:
         if neutral is not None:
             tensor = self._compression.tensor(self._check(neutral), points)
             squeeze = self.mapping.to_image(tensor).astype(np.float32).reshape(-1, 3)
-        # A generator for each part: what one draws does not change what another sees.
-        of_noise, of_marks, of_hair, of_eyes, of_relief = np.random.default_rng(rng).spawn(5)
-        noise = [field.sample(of_noise) for field in self._noise]
-        relief = self._relief.field(appearance, noise, squeeze, of_relief)
+        of_hair, of_eyes = copy.deepcopy((subject.of_hair, subject.of_eyes))  # drawn from again
+        relief = subject.relief.field(squeeze)
         cavity = self._relief.cavity(relief)
-        log_melanin, log_blood = self._pigments.fields(appearance, noise, of_marks)
+        (log_melanin, log_blood), (carotene, complexion) = subject.pigments, subject.tint
         rgb = skin_colour(log_melanin + 0.2 * cavity, log_blood + 0.45 * cavity)
-        rgb *= hollow_light(cavity) * np.exp(-appearance.yellow * _CAROTENE)
-        rgb *= np.exp(self._complexion.fields(appearance))
-        covered = self._hair.paint(rgb, appearance, noise, of_hair)
+        rgb *= hollow_light(cavity) * carotene
+        rgb *= complexion
+        covered = self._hair.paint(rgb, subject.look, subject.noise, of_hair)
         relief *= 1 - covered  # hair lies over it
         frontal = self._shade(rgb, points)
         blend(rgb, self._nostrils, _NOSTRIL)
-        self._eyes.paint(rgb, appearance, points, frontal, of_eyes)
+        self._eyes.paint(rgb, subject.look, points, frontal, of_eyes)
         self._mouth.paint(rgb, points)
         size = self.resolution
         return np.clip(rgb, 0, 1).reshape(size, size, 3), relief.reshape(size, size)

@@ -6,7 +6,8 @@ hollows see less light, and redder light) and bends the normals of a render, so 
 the texture is there in the shape. Positive is outwards.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +39,7 @@ class Relief:
         self._pores = SolidNoise(place, 0.85, a.texel)
         # Furrows run across the lip: narrow along x, long along y and z.
         self._furrows = SolidNoise(place, (0.9, 7.0, 7.0), a.texel)
-        self._lines = [_Lines(a, turn) for turn in _TURNS]
+        self.lines = [_Lines(a, turn) for turn in _TURNS]
         nose = gaussian(a.x, 0, 13) * gaussian(a.y, a.nose_base + 12, 14)
         cheek = gaussian(a.side_x, 24, 12) * gaussian(a.y, -33, 15)
         brow = gaussian(a.x, 0, 22) * gaussian(a.y, 30, 18)
@@ -47,24 +48,18 @@ class Relief:
         eye = np.minimum(a.upper_lid, a.lower_lid)
         around_eye = smoothstep(22, 8, eye) * smoothstep(-28, -16, a.y)
         forehead = smoothstep(8, 22, a.y)
-        self._thin = np.maximum(0.12, np.maximum(around_eye, forehead)).astype(np.float32)
+        self.thin = np.maximum(0.12, np.maximum(around_eye, forehead)).astype(np.float32)
         texel = float(np.median(a.texel[self.skin > 0.9]))
         self._blurs = [(mm / texel, weight / mm) for mm, weight in _CAVITY_SCALES]
 
-    def field(
-        self,
-        look: Appearance,
-        noise: list[Floats],
-        squeeze: Floats | None,
-        rng: np.random.Generator,
-    ) -> Floats:
-        """Displacement (R²,) in mm of one subject.
+    def subject(
+        self, look: Appearance, noise: list[Floats], rng: np.random.Generator
+    ) -> "SubjectRelief":
+        """The relief of one subject, in all expressions.
 
-        noise : fields (R²,) of unit variance, coarse to fine. squeeze : (R², 3) the tensor of
-        `Compression`, None for a neutral face. rng : for the places of pores and wrinkles, which
-        are the same in all of a subject's expressions.
+        noise : fields (R²,) of unit variance, coarse to fine. rng : for the places of pores and
+        wrinkles, which are the same in all of a subject's expressions.
         """
-        a = self.anatomy
         ages = look.wrinkles
         of_pores, of_lines, of_wrinkles = rng.spawn(3)
         # pores of common size are small pits in flat skin
@@ -74,13 +69,11 @@ class Relief:
         height += (0.05 + 0.05 * ages) * n5 + (0.018 + 0.022 * ages) * n2
         height += look.pores * (0.013 * n1 + 0.022 * n04)
         furrows = self._furrows.sample(of_pores)
-        folding = _Folding(0.9 * noise[1] + 1.2 * noise[0], squeeze)
-        for depth in self._folds(look, folding, of_wrinkles):
-            height -= depth
-        height -= self._dynamic(look, squeeze, of_lines)
-        height *= self.skin
-        height -= 0.045 * (1 + 0.8 * ages) * a.lips * (np.maximum(furrows, -0.3) - 0.27)
-        return height
+        wander = 0.9 * noise[1] + 1.2 * noise[0]
+        creases = [*self._folds(look, wander), *self._upper_face(ages, wander, of_wrinkles)]
+        depth = np.float32(0.045 * (1 + 0.8 * ages)) * self.anatomy.lips
+        lips = np.asarray(depth * (np.maximum(furrows, -0.3) - 0.27), dtype=np.float32)
+        return SubjectRelief(self, ages, height, creases, lips, of_lines.spawn(len(_TURNS)))
 
     def cavity(self, height: Floats) -> Floats:
         """How hollow the relief (R²,) is at each pixel: depth over width, positive in hollows."""
@@ -92,79 +85,54 @@ class Relief:
                 total += weight * (gaussian_filter(image, sigma, truncate=2.5) - image)
         return total.ravel()
 
-    def _dynamic(
-        self, look: Appearance, squeeze: Floats | None, rng: np.random.Generator
-    ) -> Floats | float:
-        """Depth (R²,) in mm of the wrinkles that an expression makes, and of old skin's fine ones.
-
-        Skin folds into lines across the direction in which it is squeezed; where the lines lie is
-        the subject's own.
-        """
-        total: Floats | float = 0.0
-        for lines, turn in zip(self._lines, _TURNS, strict=True):
-            # faint creases stay for good in old skin
-            stays = 0.022 * max(0.0, look.wrinkles - 0.3)
-            if squeeze is None and stays == 0:
-                rng.spawn(1)
-                continue
-            depth = stays
-            if squeeze is not None:
-                fold = self._thin * _fold_depth(squeeze, turn)
-                depth = depth + (0.30 + 0.45 * min(look.wrinkles, 1.2)) * fold
-            total = total + depth * lines.sample(rng)
-        return total
-
-    def _folds(
-        self, look: Appearance, folding: "_Folding", rng: np.random.Generator
-    ) -> Iterator[Floats]:
-        """Depths (R²,) in mm of the creases that all faces have in the same places."""
-        a, ages, wander = self.anatomy, look.wrinkles, folding.wander
+    def _folds(self, look: Appearance, wander: Floats) -> Iterator["_Crease"]:
+        """The creases that all faces have in the same places; they wander off by mm (R²,)."""
+        a, ages = self.anatomy, look.wrinkles
         # nose to mouth
         down = np.clip((a.nose_base + 14 - a.y) / 36, 0, 1.2)
         beside = a.side_x - (18.0 + 13.0 * down**0.9) + 0.9 * wander
         window = smoothstep(0, 0.25, down) * smoothstep(1.2, 0.75, down)
-        yield folding.depth(0.05 + 0.60 * ages, 0.25 * np.pi) * window * self._step(beside, 2.4)
+        yield _Crease(0.05 + 0.60 * ages, window, self._step(beside, 2.4), 0.25 * np.pi)
         # corners of the mouth, downwards
         below = smoothstep(a.lip_bottom + 10, a.lip_bottom + 2, a.y)
         below *= smoothstep(a.lip_bottom - 22, a.lip_bottom - 8, a.y)
         corner = a.side_x - 28 + 0.12 * (a.y - a.lip_bottom) + 0.5 * wander
-        yield 0.55 * max(0.0, ages - 0.15) * below * self._furrow(corner, 1.5)
+        yield _Crease(0.55 * max(0.0, ages - 0.15), below, self._furrow(corner, 1.5))
         # lids and what lies below them
         above = smoothstep(0, 3, a.y - a.curve("left_upper_lid")[:, 1].mean() + 2)
         above *= smoothstep(0.02, 0.15, a.upper_lid_at) * smoothstep(1.0, 0.85, a.upper_lid_at)
-        yield 1.1 * look.lid_crease * above * self._furrow(a.upper_lid - 3.0 - 0.1 * wander, 0.7)
+        lid = self._furrow(a.upper_lid - 3.0 - 0.1 * wander, 0.7)
+        yield _Crease(1.1 * look.lid_crease, above, lid)
         under = smoothstep(0, -2.5, a.y) * smoothstep(8, 14, a.side_x)
         under *= smoothstep(46, 36, a.side_x)
         for mm, depth, least in ((4.4, 0.26, 0.06), (7.6, 0.17, 0.02), (11.5, 0.12, 0.0)):
-            line = a.lower_lid - mm + 0.07 * mm * wander
-            folded = folding.depth(least + depth * ages, np.pi / 2, 0.5)
-            yield folded * under * self._furrow(line, 0.6)
-        yield from self._upper_face(ages, folding, rng)
+            line = self._furrow(a.lower_lid - mm + 0.07 * mm * wander, 0.6)
+            yield _Crease(least + depth * ages, under, line, np.pi / 2, 0.5)
 
     def _upper_face(
-        self, ages: float, folding: "_Folding", rng: np.random.Generator
-    ) -> Iterator[Floats]:
+        self, ages: float, wander: Floats, rng: np.random.Generator
+    ) -> Iterator["_Crease"]:
         """Forehead, frown, and the outer corners of the eyes."""
-        a, wander = self.anatomy, folding.wander
+        a = self.anatomy
         for height in _FOREHEAD_LINES:
             bow, shift = rng.normal(0, [3.0, 1.4])
             middle, share, width = rng.random(3)
             curve = a.y - height - 1.1 * wander - bow * (a.x / 35) ** 2 - shift
             window = gaussian(a.x, 16 * (middle - 0.5), 17 + 10 * width)
             still = (0.05 + 0.30 * share) * ages
-            yield folding.depth(still, np.pi / 2) * window * self._furrow(curve, 0.75)
+            yield _Crease(still, window, self._furrow(curve, 0.75), np.pi / 2)
         out, up = a.side_x - 44, a.y + 1
         window = smoothstep(0, 4, out) * smoothstep(21, 9, out)
         for slope in _CROW_FEET:
             jitter, share = rng.normal(0, 0.06), rng.random()
             line = up - (slope + jitter) * out - 0.008 * out**2 * np.sign(slope) - 0.2 * wander
             still = (0.04 + 0.26 * share) * ages
-            yield folding.depth(still, np.pi / 2, 0.8) * window * self._furrow(line, 0.5)
+            yield _Crease(still, window, self._furrow(line, 0.5), np.pi / 2, 0.8)
         for side in (-1, 1):
             slant, share = rng.normal(0.1, 0.08), rng.random()
             line = a.x - side * (5.0 + slant * (a.y - 20)) - 0.3 * wander
             still = (0.06 + 0.30 * share) * ages
-            yield folding.depth(still, 0.0) * gaussian(a.y, 23, 6.5) * self._furrow(line, 0.75)
+            yield _Crease(still, gaussian(a.y, 23, 6.5), self._furrow(line, 0.75), 0.0)
 
     def _step(self, distance: NDArray[np.floating], width: float) -> Floats:
         """A fold of depth 1 where the skin beyond it, at positive distances, hangs over."""
@@ -182,17 +150,67 @@ class Relief:
 
 
 @dataclass(frozen=True)
-class _Folding:
-    """What moves and deepens one face's creases."""
+class SubjectRelief:
+    """One subject's displacement fields, one for each expression."""
 
-    wander: Floats  # (R²,) mm by which they leave their common places
-    squeeze: Floats | None  # (R², 3) tensor of `Compression`
+    relief: Relief
+    ages: float  # how wrinkled
+    skin: Floats  # (R²,) mm: pores and what else no expression changes
+    creases: list["_Crease"]
+    lips: Floats  # (R²,) mm of depth of the lips' furrows
+    of_lines: list[np.random.Generator]
 
-    def depth(self, still: float, across: float, gain: float = 1.0) -> Floats | float:
-        """Depth in mm: `still` and what a squeeze adds to furrows across a direction."""
-        if self.squeeze is None:
-            return still
-        return still + gain * _fold_depth(self.squeeze, across)
+    def field(self, squeeze: Floats | None) -> Floats:
+        """Displacement (R²,) in mm.
+
+        squeeze : (R², 3) the tensor of `Compression`, None for a neutral face.
+        """
+        folds = functools.cache(functools.partial(_fold_depth, squeeze))
+        height = self.skin.copy()
+        for crease in self.creases:
+            height -= crease.depth(folds) * crease.window * crease.profile
+        height -= self._dynamic(squeeze, folds)
+        height *= self.relief.skin
+        height -= self.lips
+        return height
+
+    def _dynamic(self, squeeze: Floats | None, folds: "_Folds") -> Floats | float:
+        """Depth (R²,) in mm of the wrinkles that an expression makes, and of old skin's fine ones.
+
+        Skin folds into lines across the direction in which it is squeezed; where the lines lie is
+        the subject's own.
+        """
+        total: Floats | float = 0.0
+        stays = 0.022 * max(0.0, self.ages - 0.3)  # faint creases stay for good in old skin
+        if squeeze is None and stays == 0:
+            return total
+        for lines, turn in zip(self._lines, _TURNS, strict=True):
+            fold = self.relief.thin * folds(turn)
+            total = total + (stays + (0.30 + 0.45 * min(self.ages, 1.2)) * fold) * lines
+        return total
+
+    @functools.cached_property
+    def _lines(self) -> list[Floats]:
+        fields = zip(self.relief.lines, self.of_lines, strict=True)
+        return [lines.sample(rng) for lines, rng in fields]
+
+
+_Folds = Callable[[float], "Floats | float"]  # of a direction, the depth of furrows across it
+
+
+@dataclass(frozen=True)
+class _Crease:
+    """A crease of one face, and the expression's part in it."""
+
+    still: float  # mm of depth without an expression
+    window: Floats  # (R²,) where it is
+    profile: Floats  # (R²,) its depth across, 1 in the middle
+    across: float | None = None  # radians across it; a squeeze in this direction deepens it
+    gain: float = 1.0
+
+    def depth(self, folds: _Folds) -> Floats | float:
+        """Depth in mm of its middle."""
+        return self.still if self.across is None else self.still + self.gain * folds(self.across)
 
 
 class _Lines:
@@ -206,14 +224,15 @@ class _Lines:
         self._broad = SolidNoise(np.c_[place, np.zeros(len(place))], (9.0, 9.0, 1.0), anatomy.texel)
 
     def sample(self, rng: np.random.Generator) -> Floats:
-        (own,) = rng.spawn(1)
-        value = self._noise.sample(own)
-        uneven = np.clip(0.6 + 0.5 * self._broad.sample(own), 0, 1.4)
+        value = self._noise.sample(rng)
+        uneven = np.clip(0.6 + 0.5 * self._broad.sample(rng), 0, 1.4)
         return np.asarray(uneven * (np.exp(-((value / 0.33) ** 2)) - 0.22), dtype=np.float32)
 
 
-def _fold_depth(squeeze: Floats, across: float) -> Floats:
+def _fold_depth(squeeze: Floats | None, across: float) -> Floats | float:
     """Depth (R²,) in mm that a squeeze (R², 3) gives to furrows across a direction."""
+    if squeeze is None:
+        return 0.0
     ss, st, tt = squeeze.T
     c, s = np.cos(across), np.sin(across)
     along = c * c * ss + 2 * c * s * st + s * s * tt  # nᵀ K n

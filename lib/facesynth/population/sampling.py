@@ -21,7 +21,7 @@ from facesynth.population.appearance import sample_appearance
 from facesynth.population.expression import sample_expressions
 from facesynth.population.head import head, on_face
 from facesynth.population.identity import ANCESTRIES, GENDERS, Identities, sample_faces
-from facesynth.population.photometry import Photometry, check_resolution
+from facesynth.population.photometry import Photometry, Subject, check_resolution
 from facesynth.rendering import colour
 from facesynth.surface.mesh import FloatArray
 from facesynth.template import standard
@@ -144,13 +144,7 @@ def _draw(chunk: _Chunk) -> Arrays:
         arrays["amplitudes"] = amplitudes.astype(np.float32)
     if chunk.resolution is not None:
         painted = [
-            _paint(
-                _photometry(chunk.resolution, chunk.whole),
-                identities,
-                i,
-                [chunk.seed, 3, chunk.first + i],
-                shown,
-            )
+            _paint(chunk.seed, chunk.first + i, chunk.resolution, chunk.whole, shown)
             for i, shown in enumerate(geometry)
         ]
         arrays["textures"] = np.array([texture for texture, _ in painted])
@@ -179,31 +173,36 @@ def paint(
     Raises ValueError for a negative number or an impossible resolution, and MeshError for vertices
     that do not fit the template.
     """
-    identities, heads = sample_faces(1, seed, i)
-    photometry, neutral = _photometry(resolution, whole), _shown(heads, whole)[0]
-    return _paint(photometry, identities, 0, [seed, 3, i], neutral, vertices)
+    neutral = _shown(sample_faces(1, seed, i)[1], whole)[0]
+    expressive = (neutral, None) if vertices is None else (vertices, neutral)
+    return _paint(seed, i, resolution, whole, *expressive)
 
 
 def _paint(
-    photometry: Photometry,
-    identities: Identities,
+    seed: int,
     i: int,
-    seed: list[int],
-    neutral: npt.NDArray[np.float32],
-    vertices: npt.ArrayLike | None = None,
+    resolution: int,
+    whole: bool,
+    vertices: npt.ArrayLike,
+    neutral: npt.ArrayLike | None = None,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16]]:
-    appearance = sample_appearance(
-        np.random.default_rng([*seed, 0]),
-        float(identities.masculinity[i]),
-        identities.shares[i],
-        float(identities.age[i]),
-        float(identities.weight[i]),
-        float(identities.muscle[i]),
-    )
-    rng = np.random.default_rng([*seed, 1])
-    geometry = (neutral, None) if vertices is None else (vertices, neutral)
-    texture, relief = photometry.paint(appearance, geometry[0], rng, geometry[1])
+    subject = _subject(seed, i, resolution, whole)
+    texture, relief = _photometry(resolution, whole).paint(subject, vertices, neutral)
     return colour.to_uint8(texture), relief.astype(np.float16)
+
+
+@functools.lru_cache(maxsize=1)  # a subject's expressions are painted one after another
+def _subject(seed: int, i: int, resolution: int, whole: bool) -> Subject:
+    identities = sample_faces(1, seed, i)[0]
+    look = sample_appearance(
+        np.random.default_rng([seed, 3, i, 0]),
+        float(identities.masculinity[0]),
+        identities.shares[0],
+        float(identities.age[0]),
+        float(identities.weight[0]),
+        float(identities.muscle[0]),
+    )
+    return _photometry(resolution, whole).subject(look, np.random.default_rng([seed, 3, i, 1]))
 
 
 @functools.cache

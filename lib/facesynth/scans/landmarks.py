@@ -186,12 +186,13 @@ def _detected(image: Photograph) -> FloatArray | None:
 def picture(surface: ScannedSurface, view: View) -> NDArray[np.uint8]:
     """The scan as it is seen from outside (size, size, 3): its colours, sRGB, a little shaded."""
     pixels = np.argwhere(np.ones((view.size, view.size), dtype=bool))[:, ::-1]
-    places, _ = _look(surface, view, pixels)
+    seen, _ = _look(surface, view, pixels)
+    places = Places(seen.triangle[seen.found], seen.weights[seen.found])
     lamp = np.asarray(LAMP) / np.linalg.norm(LAMP) @ view.turn
     lit = np.clip(surface.normals_at(places) @ lamp, 0, None)
-    colours = surface.colours(places, view.pixel) * (1 - SHADE + SHADE * lit[:, None])
     image = np.full((view.size**2, 3), BACKGROUND, np.uint8)
-    image[places.found] = to_uint8(colours[places.found])
+    shade = 1 - SHADE + SHADE * lit[:, None]
+    image[seen.found] = to_uint8(surface.colours(places, view.pixel) * shade)
     return image.reshape(view.size, view.size, 3)
 
 

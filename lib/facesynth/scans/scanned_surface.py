@@ -94,14 +94,12 @@ class ScannedSurface:
         An atlas combines several photographs in one image; there, charts distinguish them.
         """
         f = len(self.faces)
-        corner = np.column_stack(
-            [
-                np.repeat(self.scan.photograph, 3),
-                self.faces.ravel(),
-                np.rint(self._pixels.reshape(-1, 2) * 8),  # an eighth of a pixel is the same place
-            ]
-        ).astype(np.int64)
-        same = np.unique(corner, axis=0, return_inverse=True)[1].reshape(-1)  # (3f,)
+        # an eighth of a pixel is the same place
+        column, row = np.rint(self._pixels.reshape(-1, 2) * 8).T.astype(np.float64)
+        places, place = np.unique(column + 1j * row, return_inverse=True)
+        corner = np.repeat(self.scan.photograph, 3).astype(np.int64) * len(self.vertices)
+        corner = (corner + self.faces.ravel()) * len(places) + place
+        same = np.unique(corner, return_inverse=True)[1]  # (3f,)
         n = f + int(same.max()) + 1
         triangles = np.repeat(np.arange(f), 3)
         graph = coo_array((np.ones(3 * f), (triangles, f + same)), shape=(n, n))

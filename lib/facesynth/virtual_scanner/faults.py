@@ -53,6 +53,8 @@ class Places:
         cheek = np.hypot(a.side_x - 32, a.y + 28) < 14
         self.cheek = cheek if cheek.any() else self.scalp < 0.5
         self.eye = smoothstep(0.5, 0.95, a.eye)
+        on = self.on_eye = np.flatnonzero(self.eye)
+        self.eye_noise = [SolidNoise(self.points[on], cell, a.texel[on]) for cell in _CELLS]
 
 
 @functools.lru_cache(maxsize=4)
@@ -123,11 +125,15 @@ def _dropout(
 
 def _eye_bumps(where: Places, deviation: float, rng: np.random.Generator) -> Floats:
     """Displacement (R²,) in mm of the eyeballs: bumps, and a dent where the flash is mirrored."""
-    _, broad, narrow = (noise.sample(rng) for noise in where.noise)
+    on = where.on_eye
+    _, broad, narrow = (noise.sample(rng) for noise in where.eye_noise)
     bump = deviation * (0.8 * broad + 0.6 * narrow)
     for side in ("left", "right"):
         lids = [where.anatomy.curve(f"{side}_{lid}_lid") for lid in ("upper", "lower")]
         middle = np.concatenate(lids).mean(axis=0) + rng.normal(0, [2.5, 0.8, 0])
-        near = np.exp(-0.5 * (np.linalg.norm((where.points - middle)[:, :2], axis=1) / 1.6) ** 2)
+        apart = np.linalg.norm((where.points[on] - middle)[:, :2], axis=1)
+        near = np.exp(-0.5 * (apart / 1.6) ** 2)
         bump = bump - deviation * _GLINT / 0.6 * rng.normal(1, 0.4) * near
-    return np.asarray(where.eye * bump)
+    everywhere = np.zeros(len(where.eye))
+    everywhere[on] = where.eye[on] * bump
+    return everywhere
