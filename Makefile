@@ -9,6 +9,7 @@
 
 PRESET ?= standard
 SEED ?= 0
+SCANNED ?= build/scanned
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -49,7 +50,10 @@ experiments: environment
 	@$(BIN)/facesynth experiments corrupted-data --preset $(PRESET)
 
 faces: environment
-	@$(BIN)/facesynth dataset --population 400 --out data/faces
+	@$(BIN)/facesynth dataset --population 400 --resolution 512 --displacement half --out $(SCANNED)
+	@$(BIN)/facesynth shrink $(SCANNED) --resolution 256 --subjects 400 --displacement half \
+		--out data/faces
+	@$(BIN)/facesynth describe data/faces
 
 face-gans: environment
 	@set -e; for model in textures geometries faces neutral; do \

@@ -40,6 +40,15 @@ _PATH = click.Path(path_type=Path)
 _jobs = click.option("--jobs", type=int, default=-1, help="Processes; -1 for one on each core.")
 _seed = click.option("--seed", type=int, default=0, help="The same seed gives the same result.")
 _dataset = click.argument("dataset", type=_PATH)
+_quality = click.option(
+    "--quality", type=int, default=95, help="Of the textures as WebP; 100 loses nothing."
+)
+_displacement = click.option(
+    "--displacement",
+    type=click.Choice(["full", "half", "none"]),
+    default="full",
+    help="Detail finer than the template's vertices, in all pixels or half as many along a side.",
+)
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}
 
 
@@ -53,13 +62,8 @@ def cli() -> None:
 @click.argument("scans", type=_PATH, required=False)
 @click.option("--out", type=_PATH, required=True, help="The data set's folder.")
 @click.option("--resolution", type=int, default=256, help="Of the images, in pixels.")
-@click.option("--quality", type=int, default=95, help="Of the textures as WebP; 100 loses nothing.")
-@click.option(
-    "--displacement",
-    type=click.Choice(["full", "half", "none"]),
-    default="full",
-    help="Detail finer than the template's vertices, in all pixels or half as many along a side.",
-)
+@_quality
+@_displacement
 @click.option("--unit", type=click.Choice(list(MM)), default="mm", help="Of the scans' numbers.")
 @click.option(
     "--template",
@@ -124,26 +128,62 @@ def dataset(
     for name, reason in made.failed.items():
         click.echo(f"failed: {name}: {reason}", err=True)
     click.echo(f"{len(made)} scans in {out}, {len(made.failed)} failed")
-    if scans is None:
-        _describe(made, jobs)
-    else:
+    if scans is not None:
         pages = contact_sheet.write(made, n_jobs=jobs)
         click.echo(f"{len(pages)} pages to look through in {out / contact_sheet.FOLDER}")
     click.echo(f"names in {out / REJECTED}, one a line, are left out when it is loaded")
     return 0 if len(made) else 1
 
 
-def _describe(made: Any, jobs: int) -> None:
-    """Write what chapters know of the book's scans: mean expressions, descriptors and labels."""
+@cli.command()
+@_dataset
+@click.option("--out", type=_PATH, required=True, help="Folder of the copy.")
+@click.option("--resolution", type=int, required=True, help="Of its images: a half, a third, ...")
+@click.option("--subjects", type=int, help="How many, in their order; by default, all.")
+@_quality
+@_displacement
+@_jobs
+def shrink(
+    dataset: Path,
+    out: Path,
+    resolution: int,
+    subjects: int | None,
+    quality: int,
+    displacement: Any,
+    jobs: int,
+) -> None:
+    """Copy a data set with smaller images, of all or of its first subjects. Resumes."""
+    from facesynth.dataset import shrinking
+
+    made = shrinking.shrink(
+        dataset,
+        out,
+        resolution=resolution,
+        n_subjects=subjects,
+        quality=quality,
+        displacement=displacement,
+        n_jobs=jobs,
+    )
+    click.echo(f"{len(made)} scans in {out}")
+
+
+@cli.command()
+@_dataset
+@_jobs
+def describe(dataset: Path, jobs: int) -> None:
+    """Describe the scans of a data set, labelled by gender, ancestry and age.
+
+    Writes beside them the mean difference of each expression from the neutral face, and descriptors
+    of identity, by which generated faces are labelled.
+    """
     from facesynth import expressions
+    from facesynth.dataset.dataset import load
     from facesynth.evaluation import annotation
 
-    described, differences = made.folder / annotation.FILE, made.folder / expressions.FILE
-    grown = not described.exists() or len(annotation.load(described)) != len(made)
-    if grown or not differences.exists():
-        expressions.save(differences, expressions.mean_differences(made))
-    if grown:  # last, for it tells of how many scans both are
-        annotation.save(described, annotation.measure(made, n_jobs=jobs))
+    scans = load(dataset)
+    expressions.save(dataset / expressions.FILE, expressions.mean_differences(scans))
+    annotation.save(dataset / annotation.FILE, annotation.measure(scans, n_jobs=jobs))
+    click.echo(f"written: {dataset / expressions.FILE} and {dataset / annotation.FILE}")
 
 
 @cli.command()

@@ -198,8 +198,8 @@ def test_only_the_damaged_is_made_again(scans, copy, whole):
     before = stamps(out)
     result = out / "scans" / "third.npz"
     data = result.read_bytes()
-    at = data.index(b"\x93NUMPY") + 500
-    for damaged in (b"", data[: len(data) // 2], data[:at] + b"\1" + data[at + 1 :]):
+    at = len(data) // 3
+    for damaged in (b"", data[: len(data) // 2], data[:at] + bytes(50) + data[at + 50 :]):
         result.write_bytes(damaged)
         build(scans, out)
         assert content(out) == content(whole.folder)
@@ -274,7 +274,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing_half_written(copy, monk
     scans, out = copy
     (out / "scans" / "third.npz").unlink()
     before = content(out)
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(np, "savez_compressed", full)
     with pytest.raises(WriteError, match=r"third\.npz: No space left.*free some"):
         build(scans, out)
     assert content(out) == before

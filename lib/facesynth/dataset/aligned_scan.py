@@ -72,7 +72,8 @@ def make(task: Task) -> str | None:
     except Exception as error:  # one bad scan, however bad, is not to end the run
         task.result.unlink(missing_ok=True)
         return _reason(error)
-    write_whole(task.result, lambda file: np.savez(file, **content))  # type: ignore[arg-type]
+    path, save = task.result, np.savez_compressed
+    write_whole(path, lambda file: save(file, **content))  # type: ignore[arg-type]
     return None
 
 

@@ -73,12 +73,7 @@ def build(
     """
     if not 1 <= quality <= LOSSLESS:
         raise DatasetError(f"quality must be from 1 to {LOSSLESS}, got {quality}")
-    every = DISPLACEMENT.get(displacement)
-    if every is None or (every and resolution % every):
-        raise DatasetError(
-            f"displacement {displacement!r} at {resolution} pixels; known are "
-            f"{', '.join(DISPLACEMENT)}, and an odd resolution has no half"
-        )
+    check_displacement(displacement, resolution)
     if isinstance(source, str | os.PathLike):
         source = Folder(Path(source))
     resolution, parts, to = check_resolution(resolution), source.parts(), Path(out).absolute()
@@ -89,8 +84,8 @@ def build(
     }
     settings = {"resolution": resolution, "quality": quality, "displacement": displacement}
     settings["template"] = face.digest
-    with _locked(to):
-        _settle(to, settings | source.settings() | aligned_scan.made_by())
+    with locked(to):
+        settle(to, settings | source.settings() | aligned_scan.made_by())
         if not (to / TEMPLATE).exists():
             face.save(to / TEMPLATE)
         failed = _make_missing(tasks, n_jobs, progress)
@@ -100,6 +95,16 @@ def build(
         for left in to.rglob(".*.part"):  # of runs that were killed
             left.unlink(missing_ok=True)
     return load(out)
+
+
+def check_displacement(displacement: str, resolution: int) -> None:
+    """Raise `DatasetError` for one that is not known, or that the resolution does not allow."""
+    every = DISPLACEMENT.get(displacement)
+    if every is None or (every and resolution % every):
+        raise DatasetError(
+            f"displacement {displacement!r} at {resolution} pixels; known are "
+            f"{', '.join(DISPLACEMENT)}, and an odd resolution has no half"
+        )
 
 
 def _make_missing(tasks: dict[str, Task], n_jobs: int, progress: bool) -> dict[str, str]:
@@ -144,7 +149,7 @@ class _Parallel(joblib.Parallel):
 
 
 @contextmanager
-def _locked(out: Path) -> Iterator[None]:
+def locked(out: Path) -> Iterator[None]:
     """Keep other runs out of a folder, which is made if need be."""
     lock = filelock.FileLock(out / ".lock", timeout=0)
     try:
@@ -162,7 +167,7 @@ def _locked(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def _settle(out: Path, settings: dict[str, Any]) -> None:
+def settle(out: Path, settings: dict[str, Any]) -> None:
     """Write the settings into a new data set; in an old one, refuse others than its own."""
     path = out / SETTINGS
     if not path.exists():

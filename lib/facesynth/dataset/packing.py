@@ -45,11 +45,16 @@ def pack(
 
     And `displacement` (R, R) mm: every pixel's, or less, as `DISPLACEMENT` says.
     """
+    packed = pack_geometry(np.stack([scan["geometry"] for scan in scans]), template)
+    geometry = {"geometry": np.frombuffer(packed, np.uint8)}
+    return geometry | pack_images(scans, quality, displacement)
+
+
+def pack_images(scans: Sequence[Arrays], quality: int, displacement: str) -> Arrays:
+    """What a file holds of the images of n scans."""
     options = {"quality": quality, "lossless": quality == LOSSLESS, "method": 6}
     images = [_webp(scan["texture"], **options) for scan in scans]
-    packed = pack_geometry(np.stack([scan["geometry"] for scan in scans]), template)
     content = {
-        "geometry": np.frombuffer(packed, np.uint8),
         "textures": np.frombuffer(b"".join(images), np.uint8),
         "ends": np.cumsum([len(image) for image in images]),
         "valid": np.packbits([scan["valid"] for scan in scans]),
