@@ -51,7 +51,7 @@ experiments: environment
 
 faces: environment
 	@$(BIN)/facesynth dataset --population 400 --resolution 512 --displacement half --out $(SCANNED)
-	@$(BIN)/facesynth shrink $(SCANNED) --resolution 256 --subjects 400 --displacement half \
+	@$(BIN)/facesynth shrink $(SCANNED) --resolution 256 --subjects 400 --quality 90 \
 		--out data/faces
 	@$(BIN)/facesynth describe data/faces
 

@@ -41,7 +41,10 @@ _jobs = click.option("--jobs", type=int, default=-1, help="Processes; -1 for one
 _seed = click.option("--seed", type=int, default=0, help="The same seed gives the same result.")
 _dataset = click.argument("dataset", type=_PATH)
 _quality = click.option(
-    "--quality", type=int, default=95, help="Of the textures as WebP; 100 loses nothing."
+    "--quality",
+    type=int,
+    default=95,
+    help="Of textures and displacements as WebP; 100 loses nothing.",
 )
 _displacement = click.option(
     "--displacement",

@@ -54,7 +54,7 @@ def test_the_template_itself_is_exact_and_small():
     np.testing.assert_allclose(unpack_geometry(packed, standard()), still, atol=1e-4)
 
 
-def packed_and_back(displacement, valid, kept="full"):
+def packed_and_back(displacement, valid, kept="full", quality=packing.LOSSLESS):
     size = displacement.shape[1]
     scans = [
         {
@@ -65,7 +65,7 @@ def packed_and_back(displacement, valid, kept="full"):
         }
         for detail, mask in zip(displacement, valid, strict=True)
     ]
-    content = packing.pack(scans, standard(), 95, kept)
+    content = packing.pack(scans, standard(), quality, kept)
     return packing.displacement(content, size), len(content["displacements"])
 
 
@@ -96,8 +96,11 @@ def test_half_a_displacement_keeps_what_is_smooth_up_to_the_rim_of_a_hole(seed, 
     assert np.abs(back - ramp)[inner].max() <= DISPLACEMENT_STEP / 2 + 1e-6
 
 
-def test_half_a_displacement_takes_a_third_of_the_bytes():
+def test_quality_and_half_a_displacement_save_bytes():
     noise = np.random.default_rng(0).normal(0, 0.1, (1, 128, 128))
     valid = np.ones(noise.shape, bool)
     (_, full), (_, half) = (packed_and_back(noise, valid, kept) for kept in ("full", "half"))
     assert half < full / 3
+    back, lossy = packed_and_back(noise, valid, quality=95)
+    assert lossy < full / 1.5
+    assert np.median(np.abs(back - noise)) < DISPLACEMENT_STEP

@@ -60,8 +60,8 @@ def build(
                 again only if it is damaged or the scan's files have changed
     template    what is aligned with each scan, by default the project's own
     resolution  pixels along the side of the canonical images
-    quality     of the textures as WebP images, 1 to 100; 100 loses nothing
-    displacement  how much of the scans' detail is kept: "full", a value for every pixel, some 15 kB
+    quality     of textures and displacements as WebP images, 1 to 100; 100 loses nothing
+    displacement  how much of the scans' detail is kept: "full", a value for every pixel, some 4 kB
                 a scan at 256 x 256; "half", one for each 2 x 2 pixels, a quarter of that; or "none"
     n_jobs      worker processes, as in joblib (-1: one for each core)
     progress    whether to show a bar

@@ -6,8 +6,8 @@ geometry  is high-pass quantised (Sorkine, Cohen-Or and Toledo 2003): what a ver
           from the template differs from its neighbours' mean, in steps of 0.03 mm, and some
           vertices' deviations themselves. Smooth deviations give small numbers, and what
           rounding does to them is smooth, too: some 0.02 mm that nobody sees in a render.
-displacement  is rounded to steps of 0.04 mm, a scanner's noise being twice that, in WebP images
-          that lose nothing else; or its means over 2 x 2 pixels are, which takes a quarter.
+displacement  is rounded to steps of 0.04 mm, a scanner's noise being twice that, in WebP images of
+          the same quality, which at 95 is half a step off; or its means over 2 x 2 pixels are.
 """
 
 import functools
@@ -34,7 +34,8 @@ KEPT_EVERY = 20  # vertices
 LOSSLESS = 100  # the quality at which WebP keeps every pixel
 DISPLACEMENT = {"full": 1, "half": 2, "none": 0}  # pixels along the side that share one value
 DISPLACEMENT_STEP = 0.04  # mm
-_EXACT = {"lossless": True, "quality": 50, "method": 4}  # more takes 30 times as long, for nothing
+# of an image of steps that loses nothing: more takes 30 times as long, for nothing
+_EXACT = {"lossless": True, "quality": 50, "method": 4}
 _ZERO = 128  # what a byte holds for no displacement: 5 mm to both sides are more than is looked for
 
 
@@ -61,7 +62,7 @@ def pack_images(scans: Sequence[Arrays], quality: int, displacement: str) -> Arr
     }
     if every := DISPLACEMENT[displacement]:
         steps = [_steps(scan["displacement"], scan["valid"], every) for scan in scans]
-        images = [_webp(image, **_EXACT) for image in steps]
+        images = [_webp(image, **(_EXACT if quality == LOSSLESS else options)) for image in steps]
         content["displacements"] = np.frombuffer(b"".join(images), np.uint8)
         content["displacement_ends"] = np.cumsum([len(image) for image in images])
     return content
