@@ -25,7 +25,8 @@ import numpy as np
 import trimesh
 from scipy.sparse import csc_matrix
 
-from facesynth.mapping import universal_mapping as um
+from facesynth.mapping.image_mapping import cross_2d
+from facesynth.mapping.parameterization import boundary_positions, parameterize, solve
 from facesynth.surface.mesh import FloatArray, IntArray, check_disk, edges
 from facesynth.template import standard
 
@@ -54,10 +55,10 @@ def quadratic(edge: IntArray, loop: IntArray, positions: FloatArray, n: int) -> 
 def compare(vertices: FloatArray, faces: IntArray, repeats: int) -> str:
     """One line of the table."""
     n, edge, loop = len(vertices), edges(faces), check_disk(vertices, faces)
-    positions = um.boundary_positions(vertices, loop)
+    positions = boundary_positions(vertices, loop)
     start = int(loop[0])
 
-    ours, uv = best(repeats, lambda: um.solve(edge, np.ones(len(edge)), loop, positions))
+    ours, uv = best(repeats, lambda: solve(edge, np.ones(len(edge)), loop, positions))
     theirs, expected = best(repeats, lambda: quadratic(edge, loop, positions, n))
     difference = np.abs(uv - expected).max()
 
@@ -65,7 +66,7 @@ def compare(vertices: FloatArray, faces: IntArray, repeats: int) -> str:
         igl.harmonic(vertices, faces, loop, positions, 1)
         return igl.harmonic(vertices, faces, loop, positions, 1)
 
-    whole, uv = best(repeats, lambda: um.parameterize(vertices, faces, start=start))
+    whole, uv = best(repeats, lambda: parameterize(vertices, faces, start=start))
     harmonic, peer = best(repeats, harmonic_twice)
     flipped = [int((orientation(p, faces) <= 0).sum()) for p in (uv, peer)]
     return (
@@ -76,7 +77,7 @@ def compare(vertices: FloatArray, faces: IntArray, repeats: int) -> str:
 
 def orientation(uv: FloatArray, faces: IntArray) -> FloatArray:
     a, b, c = (uv[faces[:, k]] for k in range(3))
-    return um.cross_2d(b - a, c - a)
+    return cross_2d(b - a, c - a)
 
 
 def main() -> None:

@@ -30,7 +30,8 @@ from facesynth.dataset.packing import DISPLACEMENT_STEP
 from facesynth.dataset.sources import DatasetError, Folder, find
 from facesynth.face_gan import release as face_gan_release
 from facesynth.files.atomic import WriteError
-from facesynth.mapping.universal_mapping import UniversalMapping, settled
+from facesynth.mapping.density import settled
+from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.people import real_data
 from facesynth.population import sample
 from facesynth.scans.scanned_surface import ScannedSurface

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facesynth.mapping import universal_mapping as um
+from facesynth.mapping.parameterization import boundary_positions, dividing_edges
 from facesynth.population import template
 from facesynth.population.head import face_operator, head, on_face
 from facesynth.surface import mesh
@@ -113,8 +113,8 @@ def test_it_ends_where_scans_end():
     turn /= np.linalg.norm(turn, axis=1, keepdims=True)
     assert np.einsum("ic,ic->i", turn[:-1], turn[1:]).min() > np.cos(np.radians(45))  # smooth
     edge = mesh.edges(face.faces)
-    positions = um.boundary_positions(face.vertices, face.boundary)
-    assert not len(um.dividing_edges(edge, face.boundary, positions))
+    positions = boundary_positions(face.vertices, face.boundary)
+    assert not len(dividing_edges(edge, face.boundary, positions))
 
 
 def test_faces_are_the_parts_of_heads_that_it_covers() -> None:

@@ -36,8 +36,8 @@ from facesynth.dataset.packing import DISPLACEMENT, LOSSLESS
 from facesynth.dataset.sources import DatasetError, Entry, Folder, Source
 from facesynth.files import tables
 from facesynth.files.atomic import WriteError, write_text
+from facesynth.mapping.density import settled
 from facesynth.mapping.image_mapping import check_resolution
-from facesynth.mapping.universal_mapping import settled
 from facesynth.template import Template, standard
 
 

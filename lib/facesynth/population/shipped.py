@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from facesynth.alignment.deformation import MODES_FILE, Deformations, save, similarity
-from facesynth.mapping.universal_mapping import UniversalMapping, settled
+from facesynth.mapping.density import settled
+from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.population.head import FACE_FILE, HEAD_FILE, face_operator, head, save_face_operator
 from facesynth.population.sampling import sample
 from facesynth.population.template import cut_face, make

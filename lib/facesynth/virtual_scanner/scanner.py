@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
 from facesynth.mapping.image_mapping import ImageMapping
-from facesynth.mapping.universal_mapping import UniversalMapping, parameterize
+from facesynth.mapping.parameterization import parameterize
+from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.population.head import head
 from facesynth.rendering import Camera, colour
 from facesynth.scans.parts import ScanError
