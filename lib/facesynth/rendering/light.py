@@ -76,11 +76,12 @@ def shade(
     wet = np.broadcast_to(np.clip(np.asarray(gloss) - (WET - 1), 0, 1), len(rays))
     shining = albedo * lit + np.outer((1 - wet) * sheen, light.key_colour)
     eyes = np.flatnonzero(wet)  # few pixels, if any
-    for lamp, colour in ((key, light.key_colour), (fill, light.fill_colour)):
+    lamps = (key, light.key_colour, shadow), (fill, light.fill_colour, open_sky)
+    for lamp, colour, arrives in lamps:
         # the lamp's image in the eye is small and bright, however large the lamp
         at = _cosine(normals[eyes], unit(lamp - rays[eyes]))
         glint = light.specular * _lobe(light.wet_shininess, at)
-        shining[eyes] += np.outer(wet[eyes] * glint, colour)
+        shining[eyes] += np.outer((wet * arrives)[eyes] * glint, colour)
     return shining
 
 
