@@ -22,6 +22,7 @@ from facesynth.face_gan.detail import normal_map, subdivided
 from facesynth.files.atomic import write_bytes, write_text
 from facesynth.mapping.image_mapping import check_displacement
 from facesynth.rendering import Camera, render
+from facesynth.rendering.gloss import gloss
 from facesynth.surface.mesh import vertex_normals
 from facesynth.template import Template, standard
 
@@ -87,6 +88,7 @@ class Face:
             self.uv,
             self.texture,
             relief=self.displacement,
+            gloss=gloss(self.template),
             camera=VIEW,
             size=size,
         )

@@ -11,8 +11,11 @@ from facesynth.template import Template
 def gloss(template: Template) -> NDArray[np.float32]:
     """How oily the skin is at a template's vertices (m,), 1 on average over the face.
 
-    Sebaceous glands are dense on forehead, nose and chin, the T-zone; eyes are wet, `WET`.
+    Sebaceous glands are dense on forehead, nose and chin, the T-zone; eyes are wet, `WET`. All of a
+    template without landmarks of eyes and nose is alike, 1.
     """
+    if not np.isin([*range(19, 31), 33 - 17], template.known).all():
+        return np.ones(len(template.vertices), np.float32)
     eyes = template.vertices[template.landmarks[19:31]].mean(axis=0)
     x, y, _ = (template.vertices - eyes).T
     base = float((template.vertices - eyes)[template.landmarks[33 - 17], 1])
