@@ -149,11 +149,11 @@ class Peer(Training):
     """The same loop with other networks and optimisers."""
 
     def __init__(self, ours: Training) -> None:
-        super().__init__(ours.config, ours.data)
+        super().__init__(ours.config, cast(gan.Images, ours.data))
         device = self.fabric.device
         networks = {
-            "g": PlainGenerator(ours.generator).to(device),
-            "d": PlainDiscriminator(ours.discriminator).to(device),
+            "g": PlainGenerator(cast(gan.Generator, ours.generator)).to(device),
+            "d": PlainDiscriminator(cast(gan.Discriminator, ours.discriminator)).to(device),
         }
         self.generator = cast(gan.Generator, networks["g"])
         self.discriminator = cast(gan.Discriminator, networks["d"])

@@ -302,7 +302,7 @@ def published() -> dict[str, Any]:
     return kept | {"trials": list(gans.values())}
 
 
-def published_generator() -> gan.Generator:
+def published_generator() -> gan.ImageGenerator:
     """Return the generator of the larger GAN, kept beside the results."""
     with resources.as_file(_kept("safetensors")) as path:
         return gan.load_generator(path)

@@ -69,7 +69,7 @@ def invert(
 
 
 def _descend(
-    generator: gan.Generator,
+    generator: gan.ImageGenerator,
     z: torch.Tensor,
     wanted: NDArray[np.float32],
     weight: NDArray[np.float32],

@@ -55,7 +55,7 @@ class ReleasedModel:
     """
 
     model: Model
-    generator: gan.Generator
+    generator: gan.ImageGenerator
     config: gan.Config
     template: Template
     geometries: GeometryImages | None
@@ -141,6 +141,7 @@ def load(folder: Path, model: Model) -> ReleasedModel:
     tensors, metadata = load_tensors(_checked(folder, f"{name}{SUFFIX}"))
     config = gan.Config.from_json(metadata["config"])
     generator = config.generator()
+    assert isinstance(generator, gan.ImageGenerator)
     weights = {
         name.removeprefix(GENERATOR): tensor.float()
         for name, tensor in tensors.items()

@@ -1,6 +1,11 @@
-"""A progressively growing GAN (Section 4), for images of any number of channels, with masks."""
+"""GANs for images of any number of channels, with masks.
+
+One grows level by level, as the paper's does (Section 4, `networks`); one begins as a morphable
+model (`anchored`); and one adds the finest levels to small images (`detail`).
+"""
 
 from .config import Config, ConfigError, Stage
+from .detail import Detailer, Tiles
 from .images import (
     Images,
     ImagesError,
@@ -12,7 +17,7 @@ from .images import (
 )
 from .machine import fastest_precision
 from .masks import apply_mask
-from .networks import Discriminator, Generator
+from .networks import Discriminator, Generator, ImageGenerator
 from .run_folder import (
     DamagedFileError,
     LockedRunError,
@@ -30,8 +35,10 @@ __all__ = [
     "Config",
     "ConfigError",
     "DamagedFileError",
+    "Detailer",
     "Discriminator",
     "Generator",
+    "ImageGenerator",
     "ImageSizeError",
     "Images",
     "ImagesError",
@@ -44,6 +51,7 @@ __all__ = [
     "Pixels",
     "RunFolder",
     "Stage",
+    "Tiles",
     "UnfinishedRunError",
     "apply_mask",
     "fastest_precision",

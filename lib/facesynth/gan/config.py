@@ -5,8 +5,16 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from .anchored import AnchoredGenerator, ResidualDiscriminator
+from .detail import MARGIN, PLACE, SMALL, TILE, Detailer
 from .losses import LOSSES
-from .networks import SMALLEST, Discriminator, Generator, levels
+from .networks import SMALLEST, Discriminator, Generator, ImageGenerator, levels
+
+ARCHITECTURES = (
+    "progressive",  # Section 4: grows level by level
+    "anchored",  # begins as a morphable model
+    "detail",  # adds the finest levels to small images, and learns on tiles
+)
 
 MASKS = (
     "none",
@@ -16,6 +24,7 @@ MASKS = (
 PRECISIONS = ("32-true", "bf16-mixed")
 POSITIVE = (
     *("channels", "latent", "capacity", "max_channels", "penalty_every", "last_images", "group"),
+    "anchors",
     *("learning_rate", "average_images", "checkpoint_images", "sample_images", "log_images"),
 )
 
@@ -41,6 +50,10 @@ class Config:
     channels: int = 3  # of an image
     masks: str = "none"  # how masks hide parts of images from the discriminator: see `MASKS`
     masked_channels: int | None = None  # masks hide the first so many channels; None: all
+
+    architecture: str = "progressive"  # of both networks: see `ARCHITECTURES`
+    anchors: int = 200  # principal components that an anchored generator begins with
+    scale: int = 4  # how many times as many pixels along a side a detailer makes
 
     latent: int = 512  # length of the latent vectors
     capacity: int = 16384  # feature maps of side r have min(max_channels, capacity / r) channels
@@ -72,7 +85,11 @@ class Config:
     log_images: int = 1_000  # shown between lines of the log
 
     def __post_init__(self) -> None:
-        for name, known in (("loss", LOSSES), ("masks", MASKS), ("precision", PRECISIONS)):
+        choices = (
+            *(("loss", LOSSES), ("masks", MASKS), ("precision", PRECISIONS)),
+            ("architecture", ARCHITECTURES),
+        )
+        for name, known in choices:
             if getattr(self, name) not in known:
                 raise ConfigError(
                     f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}"
@@ -157,16 +174,27 @@ class Config:
         side = self.sides[level]
         return Stage(side, alpha, self.batch_at(side))
 
-    def generator(self) -> Generator:
+    def generator(self) -> ImageGenerator | Detailer:
         """Create a generator."""
-        return Generator(
-            self.resolution, self.channels, self.latent, self.capacity, self.max_channels
-        )
+        widths = self.capacity, self.max_channels
+        if self.architecture == "detail":
+            return Detailer(self.channels, self.scale, self.max_channels)
+        if self.architecture == "anchored":
+            return AnchoredGenerator(
+                self.resolution, self.channels, self.latent, *widths, self.anchors
+            )
+        return Generator(self.resolution, self.channels, self.latent, *widths)
 
-    def discriminator(self) -> Discriminator:
+    def discriminator(self) -> Discriminator | ResidualDiscriminator:
         """Create a discriminator."""
         seen = self.channels + (self.masks == "paired")  # paired masks are one more channel
-        return Discriminator(self.resolution, seen, self.capacity, self.max_channels, self.group)
+        widths = self.capacity, self.max_channels, self.group
+        if self.architecture == "detail":
+            seen, margin = seen + SMALL + PLACE, MARGIN * self.scale
+            return ResidualDiscriminator(TILE, seen, *widths, margin)
+        if self.architecture == "anchored":
+            return ResidualDiscriminator(self.resolution, seen, *widths)
+        return Discriminator(self.resolution, seen, *widths)
 
     def to_json(self) -> str:
         """Write as JSON; `from_json` reads it."""

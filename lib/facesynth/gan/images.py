@@ -161,9 +161,16 @@ class Images:
         return send(torch.from_numpy(np.ascontiguousarray(getattr(self, name)[index])), device)
 
     def batch(
-        self, index: NDArray[np.integer], resolution: int, alpha: float, device: torch.device
+        self,
+        index: NDArray[np.integer],
+        resolution: int,
+        alpha: float,
+        device: torch.device,
+        rng: np.random.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return images (b, c, r, r) in [-1, 1] and masks (b, 1, r, r) at a level of the growth.
+
+        rng : not needed: nothing is drawn, other than of `detail.Tiles`.
 
         While the level fades in, images are blended with those of the level below, as the
         generator's are, and a mask is the minimum of both levels' masks: a pixel is valid only if

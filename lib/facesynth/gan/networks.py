@@ -49,8 +49,36 @@ def rectified(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.2)
 
 
-class Generator(nn.Module):
-    """Maps latent vectors to images.
+class ImageGenerator(nn.Module):
+    """What generators have in common: they map latent vectors (b, latent) to images.
+
+    `embed` takes them to what images are made of, and what faces are mixed in; `synthesis` makes
+    the images (b, channels, R, R), nominally in [-1, 1].
+    """
+
+    resolution: int
+    channels: int
+    latent: int
+
+    def forward(
+        self, z: Tensor, resolution: int | None = None, alpha: float | Tensor = 1.0
+    ) -> Tensor:
+        """Map latent vectors to images, of a level of the growth if the generator grows."""
+        return self.synthesis(self.embed(z), resolution, alpha)
+
+    def embed(self, z: Tensor) -> Tensor:
+        """What images are made of."""
+        raise NotImplementedError
+
+    def synthesis(
+        self, x: Tensor, resolution: int | None = None, alpha: float | Tensor = 1.0
+    ) -> Tensor:
+        """Map what `embed` returned to images."""
+        raise NotImplementedError
+
+
+class Generator(ImageGenerator):
+    """Maps latent vectors to images, and grows.
 
     resolution : side of the largest images, a power of two
     channels   : of an image: 3 for a texture or a geometry image, 6 for both
@@ -84,12 +112,6 @@ class Generator(nn.Module):
             {str(r): EqualizedConv(c, channels, 1, gain=1) for r, c in maps}
         )
         self.to(memory_format=torch.channels_last)
-
-    def forward(
-        self, z: Tensor, resolution: int | None = None, alpha: float | Tensor = 1.0
-    ) -> Tensor:
-        """Map latent vectors (b, latent) to images (b, channels, r, r), nominally in [-1, 1]."""
-        return self.synthesis(self.embed(z), resolution, alpha)
 
     def embed(self, z: Tensor) -> Tensor:
         """Map latent vectors (b, latent) to the first feature maps (b, c, 4, 4)."""

@@ -28,8 +28,9 @@ from torch import Tensor
 from facesynth.files.atomic import WriteError, write_bytes, write_text
 
 from .config import Config, ConfigError
+from .detail import Detailer, Tiles
 from .images import Images
-from .networks import Generator
+from .networks import ImageGenerator
 
 CONFIG, DATA, LOG = "config.json", "data.json", "log.csv"
 CHECKPOINT, MADE_BY, LOCK = "checkpoint.safetensors", "made_by.json", ".lock"
@@ -103,7 +104,7 @@ class RunFolder:
         finally:
             lock.release()
 
-    def open(self, config: Config, data: Images) -> None:
+    def open(self, config: Config, data: Images | Tiles) -> None:
         """Start a run, or check that the existing one has this configuration and this data.
 
         Raises `OtherRunError` if it has another configuration, with the settings that differ, and
@@ -136,7 +137,7 @@ class RunFolder:
                 "delete this one, or resume with the run's own configuration"
             )
 
-    def _check_data(self, data: Images) -> None:
+    def _check_data(self, data: Images | Tiles) -> None:
         path = self.path / DATA
         try:
             before: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
@@ -204,17 +205,26 @@ class RunFolder:
         """Paths of the grids of samples, by the number of images shown."""
         return {int(path.stem): path for path in sorted((self.path / SAMPLES).glob("*.png"))}
 
-    def generator(self) -> Generator:
+    def generator(self) -> ImageGenerator:
         """Return the averaged generator of a finished run, ready to use.
 
         Raises `UnfinishedRunError` and `DamagedFileError`.
         """
+        return load_generator(self._finished())
+
+    def detailer(self) -> Detailer:
+        """Return the averaged detailer of a finished run, as `generator` does."""
+        network = _load_network(self._finished())
+        assert isinstance(network, Detailer)
+        return network
+
+    def _finished(self) -> Path:
         if not self.is_finished:
             raise UnfinishedRunError(
                 f"there is no finished run in {self.path}: call train() with the same "
                 "configuration and data, which resumes an unfinished one"
             )
-        return load_generator(self.path / GENERATOR)
+        return self.path / GENERATOR
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -222,7 +232,7 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [f"{k} {before.get(k)!r}, now {v!r}" for k, v in now.items() if v != before.get(k)]
 
 
-def _size(data: Images) -> dict[str, int | bool | str]:
+def _size(data: Images | Tiles) -> dict[str, int | bool | str]:
     """Return what is known of images without reading them."""
     return {
         "images": len(data),
@@ -233,13 +243,19 @@ def _size(data: Images) -> dict[str, int | bool | str]:
     }
 
 
-def save_generator(generator: Generator, config: Config, path: Path) -> None:
+def save_generator(generator: ImageGenerator | Detailer, config: Config, path: Path) -> None:
     """Write a generator and the configuration of its training."""
     save_tensors(generator.state_dict(), {"config": config.to_json()}, path)
 
 
-def load_generator(path: Path) -> Generator:
+def load_generator(path: Path) -> ImageGenerator:
     """Read what `save_generator` wrote. Raises `DamagedFileError`."""
+    network = _load_network(path)
+    assert isinstance(network, ImageGenerator)
+    return network
+
+
+def _load_network(path: Path) -> ImageGenerator | Detailer:
     tensors, metadata = load_tensors(path)
     if "config" not in metadata:
         raise DamagedFileError(

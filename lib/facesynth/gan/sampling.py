@@ -5,14 +5,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .networks import Generator
+from .networks import ImageGenerator
 
 N_MEAN = 1000  # latent vectors that the mean for truncation is computed from
 AT_A_TIME = 2**17  # pixels of a batch of images: larger batches are slower, limited by memory
 
 
 def sample(
-    generator: Generator, n: int, seed: int, batch: int | None = None
+    generator: ImageGenerator, n: int, seed: int, batch: int | None = None
 ) -> NDArray[np.float32]:
     """Draw images (n, R, R, c), nominally in [-1, 1].
 
@@ -23,12 +23,12 @@ def sample(
     return np.concatenate([generate(generator, part) for part in parts])
 
 
-def latents(generator: Generator, n: int, seed: int) -> Tensor:
+def latents(generator: ImageGenerator, n: int, seed: int) -> Tensor:
     """Draw latent vectors (n, latent)."""
     return torch.randn(n, generator.latent, generator=torch.Generator().manual_seed(seed))
 
 
-def generate(generator: Generator, z: Tensor, truncation: float = 1.0) -> NDArray[np.float32]:
+def generate(generator: ImageGenerator, z: Tensor, truncation: float = 1.0) -> NDArray[np.float32]:
     """Return the images (n, R, R, c), nominally in [-1, 1], of latent vectors (n, latent).
 
     A truncation below 1 moves the first feature maps towards their mean; 0 gives the mean.

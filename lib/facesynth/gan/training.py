@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from .anchored import AnchoredGenerator
 from .config import Config, ConfigError, Stage
+from .detail import Detailer, Tiles
 from .images import Images, send
 from .losses import LOSSES, Critic
 from .machine import made_by, start
@@ -39,7 +41,7 @@ N_GRID = 64  # samples in a grid
 TERMS = ("discriminator_loss", "penalty", "generator_loss")  # in the log
 
 
-def train(config: Config, data: Images, out: Path, *, progress: bool = True) -> RunFolder:
+def train(config: Config, data: Images | Tiles, out: Path, *, progress: bool = True) -> RunFolder:
     """Train a GAN into the folder `out`, or resume the run in it; a finished one is returned.
 
     Runs on one CPU or GPU, and under `torchrun` on several, which split each batch. The same
@@ -91,12 +93,18 @@ def _on_first(fabric: "Fabric", do: Callable[[], bool]) -> bool:
 class _Training:
     """The state of a run."""
 
-    def __init__(self, config: Config, data: Images, folder: RunFolder, fabric: "Fabric") -> None:
+    def __init__(
+        self, config: Config, data: Images | Tiles, folder: RunFolder, fabric: "Fabric"
+    ) -> None:
         self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
         data.hold(fabric.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.generator = config.generator().to(fabric.device)
+            is_new = not (folder.path / CHECKPOINT).exists()
+            if isinstance(self.generator, AnchoredGenerator) and is_new:
+                assert isinstance(data, Images)
+                self.generator.anchor(data, config.negated, config.seed)
             self.discriminator = config.discriminator().to(fabric.device)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.networks = {"g": self.generator, "d": self.discriminator, "average": self.average}
@@ -117,7 +125,8 @@ class _Training:
         self.loss = LOSSES[config.loss]
         self.signs = torch.ones(config.channels, 1, 1, device=fabric.device)
         self.signs[list(config.negated)] = -1
-        self.fixed = torch.randn(N_GRID, config.latent, generator=_randomness(config.seed, 0, 0))
+        latent, source = self.generator.latent, _randomness(config.seed, 0, 0)
+        self.fixed = torch.randn(N_GRID, latent, generator=source)
         self.shown = 0  # real images, over all processes
         self.steps = 0
         self.seconds = 0.0  # of training, over all sessions
@@ -217,7 +226,10 @@ class _Training:
         critics = self._critics(alpha, masks, others)
 
         with self.fabric.autocast():
-            fake = generator(latents, resolution, alpha)  # (b, c, r, r)
+            if isinstance(generator, Detailer):
+                fake = generator.complete(latents, real)  # (b, c, r, r)
+            else:
+                fake = generator(latents, resolution, alpha)
             terms = self.loss.discriminator(*critics, real, fake, weight, u)
         self._follow("d", terms.adversarial + terms.penalty, discriminator)
 
@@ -271,11 +283,12 @@ class _Training:
         """Return this process's part of a batch: images, masks, and masks of other images."""
         config, device = self.config, self.fabric.device
         index = self._share(_order(config.seed, len(self.data), self.shown, stage.batch))
-        images, masks = self.data.batch(index, stage.resolution, stage.alpha, device)
+        drawn = np.random.default_rng((config.seed, 4, self.shown))
+        images, masks = self.data.batch(index, stage.resolution, stage.alpha, device, drawn)
         others = masks
         if config.masks == "independent":
             other = self._share(_order(config.seed + 1, len(self.data), self.shown, stage.batch))
-            _, others = self.data.batch(other, stage.resolution, stage.alpha, device)
+            _, others = self.data.batch(other, stage.resolution, stage.alpha, device, drawn)
         if config.mirrored:
             flipped = self._share(_flipped(config, self.shown, stage.batch))
             flip = send(torch.from_numpy(flipped), device)[:, :, None, None]  # (b, c, 1, 1)
@@ -288,7 +301,7 @@ class _Training:
     def _random(self, batch: int) -> tuple[Tensor, Tensor]:
         """Return this process's part of b latent vectors (b, latent) and of b uniform numbers."""
         source = _randomness(self.config.seed, 1, self.shown)
-        latents = torch.randn(batch, self.config.latent, generator=source)
+        latents = torch.randn(batch, self.generator.latent, generator=source)
         u = torch.rand(batch, generator=source)
         device = self.fabric.device
         return send(self._share(latents), device), send(self._share(u), device)
@@ -309,9 +322,15 @@ class _Training:
         from torchvision.utils import save_image
 
         stage = self.config.stage(self.shown)
+        device, average = self.fabric.device, self.average
         with torch.no_grad():
-            device = self.fabric.device
-            images = self.average(self.fixed.to(device), stage.resolution, stage.alpha)
+            fixed = self.fixed.to(device)
+            if isinstance(average, Detailer):
+                rows, rng = np.arange(N_GRID) % len(self.data), np.random.default_rng(0)
+                tiles, _ = self.data.batch(rows, stage.resolution, stage.alpha, device, rng)
+                images = average.colours(average.complete(fixed, tiles))
+            else:
+                images = average(fixed, stage.resolution, stage.alpha)
         shown = images[:, : 3 if self.config.channels >= 3 else 1]
         shown = F.interpolate(shown, size=self.config.resolution)  # all grids have the same size
         path = self.folder.path / SAMPLES / f"{self.shown:09d}.png"
@@ -365,7 +384,7 @@ def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _check(config: Config, data: Images) -> None:
+def _check(config: Config, data: Images | Tiles) -> None:
     for name in ("resolution", "channels"):
         if getattr(config, name) != getattr(data, name):
             raise ConfigError(
