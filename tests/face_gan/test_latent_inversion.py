@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import torch
+import untrained
 
 from facesynth import gan
 from facesynth.face_gan import latent_inversion
@@ -21,10 +21,9 @@ R = 32
 @pytest.fixture(scope="module")
 def model():
     """A generator that was never trained: it makes images all the same."""
-    torch.manual_seed(0)
-    config = configuration("faces", R, channels=12, n_shown=48)
+    config = untrained.config(configuration("faces", R, channels=12, n_shown=48))
     to = GeometryImages.fit(UniversalMapping(standard(), R), sample(6, 3, progress=False).geometry)
-    generator = config.generator().eval().requires_grad_(False)
+    generator = untrained.anchored(config)
     return ReleasedModel("faces", generator, config, standard(), to, None, "")
 
 

@@ -34,7 +34,13 @@ def test_a_released_model_is_what_its_card_says(model):
     assert (released_models.folder() / f"{model}.safetensors").stat().st_size < 20e6
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "model",
+    [
+        *("textures", "geometries"),
+        *(pytest.param(m, marks=pytest.mark.xfail(strict=True)) for m in face_gan.WHOLE),
+    ],
+)
 def test_a_released_model_is_trained_as_the_command_trains_it(model):
     config = face_gan_release.LENGTHS[model].configuration(model)
     released = released_models.released(model).config

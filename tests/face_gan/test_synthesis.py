@@ -6,11 +6,13 @@ import io
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import trimesh
+import untrained
 from pages import FLAGS, find_browser
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -23,8 +25,10 @@ from facesynth.dataset import dataset
 from facesynth.expressions import measure
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan import released_models, synthesis
+from facesynth.face_gan.colours import Colours
 from facesynth.face_gan.face import Face, UnknownFormatError
 from facesynth.face_gan.geometry_images import GeometryImages
+from facesynth.face_gan.lift import Lift
 from facesynth.face_gan.released_models import WeightsError
 from facesynth.files.atomic import WriteError
 from facesynth.gan.run_folder import CONFIG, GENERATOR
@@ -39,26 +43,33 @@ CAMERA = "new THREE.PerspectiveCamera(40, 1, 0.01, 10); camera.position.set(0.1,
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run whose generator, not trained, makes skin and faces near the mean, all a bit noisy."""
-    config = face_gan.configuration("faces", R, channels=8, n_shown=48)
-    folder = gan.RunFolder(tmp_path_factory.mktemp("run"))
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        generator = config.generator()
-    for layer in generator.to_image.values():
-        layer.weight.data *= 0.1
-        layer.bias.data[:3] = torch.tensor([0.6, 0.2, 0.0])
-    gan.save_generator(generator, config, folder.path / GENERATOR)
-    (folder.path / CONFIG).write_text(config.to_json())
-    return folder
+    config = untrained.config(face_gan.configuration("faces", R, channels=8, n_shown=48))
+    return saved(untrained.anchored(config), config, tmp_path_factory.mktemp("run"))
+
+
+def saved(network, config, path):
+    """A finished run's folder, with this network."""
+    gan.save_generator(network, config, path / GENERATOR)
+    (path / CONFIG).write_text(config.to_json())
+    return gan.RunFolder(path)
 
 
 @pytest.fixture(scope="module")
 def weights(run, tmp_path_factory):
-    """Its generator, released, also in the place of that of faces at rest."""
+    """Its generator with detail, released, also in the place of that of faces at rest."""
     to = GeometryImages.fit(UniversalMapping(SCANS.template, R), SCANS.geometry)
     path = tmp_path_factory.mktemp("weights") / "faces.safetensors"
+    rng = np.random.default_rng(0)
+    tiles = gan.Tiles(gan.Images(rng.integers(0, 256, (1, 4 * R, 4 * R, 4), np.uint8)), 4)
+    config = face_gan.detail_configuration(tiles, channels=8, n_shown=16)
+    detail = saved(config.generator(), config, tmp_path_factory.mktemp("detail"))
+    parts = {
+        "colours": Colours.fit(SCANS.textures),
+        "lift": Lift.fit(to, SCANS.geometry),
+        "details": [detail],
+    }
     for model in ("faces", "neutral"):
-        released_models.save(path.parent, model, run, to)
+        released_models.save(path.parent, model, run, to, **parts)
     return path, to
 
 
@@ -124,10 +135,10 @@ def test_a_file_without_a_digest_is_not_trusted(weights, tmp_path):
 def test_models_make_what_they_are_for(run, weights, tmp_path):
     path, to = weights
     config = face_gan.configuration("textures", R, channels=8, n_shown=48)
-    folder = gan.RunFolder(tmp_path / "run")
-    gan.save_generator(config.generator(), config, folder.path / GENERATOR)
-    (folder.path / CONFIG).write_text(config.to_json())
-    released_models.save(tmp_path, "textures", folder, to)
+    (tmp_path / "run").mkdir()
+    released_models.save(
+        tmp_path, "textures", saved(config.generator(), config, tmp_path / "run"), to
+    )
     textures = released_models.load(tmp_path, "textures")
     both = released_models.load(path.parent, "faces")
     images = gan.sample(both.generator, 2, seed=0)
@@ -141,8 +152,10 @@ def test_models_make_what_they_are_for(run, weights, tmp_path):
 
 
 def test_generated_geometry_is_blurred_and_evenly_placed(weights):
-    made = released_models.load(weights[0].parent, "faces")
+    """Where it is not lifted."""
+    made = replace(released_models.load(weights[0].parent, "faces"), lift=None)
     images = gan.sample(made.generator, 3, seed=0)
+    images += np.random.default_rng(0).normal(0, 0.1, images.shape).astype(np.float32)
     rough, smooth = (made.geometry(images, blur) for blur in (0, 1.5))
     np.testing.assert_array_equal(rough, made.geometries.to_geometry(images[..., 3:]))
     np.testing.assert_array_equal(smooth, made.geometry(images))
@@ -160,8 +173,8 @@ def test_generated_geometry_is_blurred_and_evenly_placed(weights):
 def test_faces_are_disks_with_textures(faces):
     assert len(faces) == 4
     for face in faces:
-        side = released_models.released("faces").config.resolution
-        assert face.texture.shape == (side, side, 3)
+        assert face.texture.shape == (4 * R, 4 * R, 3)
+        assert face.displacement.shape == (4 * R, 4 * R)
         assert face.texture.dtype == np.uint8
         check_disk(face.vertices, face.faces)
         assert np.linalg.norm(face.vertices - SCANS.template.vertices, axis=1).max() < 60  # mm
@@ -288,7 +301,7 @@ def test_a_count_below_one_is_named(n):
         facesynth.synthesize(n)
 
 
-@pytest.mark.parametrize("resolution", [0, 100, 512])
+@pytest.mark.parametrize("resolution", [0, 100, 1024])
 def test_an_unknown_size_is_named(resolution):
     with pytest.raises(synthesis.UnknownSizeError, match=r"there are \d+, \d+, \d+"):
         facesynth.synthesize(1, resolution=resolution)
@@ -382,7 +395,7 @@ def test_the_command_names_altered_weights(weights, tmp_path, capsys, monkeypatc
 
 def test_a_stopped_command_leaves_whole_faces_and_resumes(tmp_path, monkeypatch, capsys):
     out, whole = tmp_path / "out", tmp_path / "whole"
-    command = ["synthesize", "--count", "10", "--resolution", "32", "--out"]
+    command = ["synthesize", "--count", "10", "--resolution", "64", "--out"]
     assert main([*command, str(whole)]) == 0
     export, written = Face.export, []
 

@@ -118,6 +118,7 @@ def test_half_of_the_tiles_are_mirrored(images):
 def test_detail_does_not_change_the_small_image(scale):
     torch.manual_seed(0)
     network = Detailer(4, scale, 8)
+    torch.nn.init.normal_(network.to_detail.weight)
     small = torch.rand(2, 3, 12, 9) * 2 - 1
     place = places(12)[..., :9].expand(2, -1, -1, -1)
     noise = torch.randn(2, network.n_noise(12, 9))

@@ -38,7 +38,7 @@ def invert(
     """Generated images (n, R, R, 6) whose textures are as close as can be to the given ones.
 
     model     of textures and geometries
-    textures  (n, R, R, 3) sRGB, of the generator's size
+    textures  (n, R, R, 3) sRGB, of the generator's size before detail
     masks     (n, R, R), True where a texture counts in the descent; None: everywhere. The first
               guess takes textures as they are filled
     steps     of gradient descent; 0 leaves the first guess
@@ -55,7 +55,8 @@ def invert(
     made = np.concatenate([gan.generate(model.generator, z) for z in latents.split(batch)])
     rows = small_rows(made[..., :N_TEXTURE], min(START, R))
     guess = RidgeCV(PENALTIES).fit(rows, latents.numpy())
-    wanted = textures / np.float32(127.5) - 1
+    own = model.colours
+    wanted = textures / np.float32(127.5) - 1 if own is None else own.channels(textures)
     z = torch.from_numpy(guess.predict(small_rows(wanted, min(START, R))).astype(np.float32))
     weight = np.ones(textures.shape[:3], np.float32) if masks is None else masks.astype(np.float32)
     found = []

@@ -1,9 +1,10 @@
 """GANs of faces: textures (Section 7.1), geometries (Section 8), and both as one image.
 
-The paper trains a generator of textures and another of geometries, and finds afterwards which
-geometry goes with a texture (Section 7.2). Of both in six channels, the two belong together. And
-where each geometry is replaced by "its neutral counterpart" (Section 9), a generator of both makes
-faces that wait for an expression.
+The paper trains a generator of textures and another of geometries, which grow level by level, and
+finds afterwards which geometry goes with a texture (Section 7.2). Of both in six channels, the two
+belong together. And where each geometry is replaced by "its neutral counterpart" (Section 9), a
+generator of both makes faces that wait for an expression. These generators of whole faces begin as
+a morphable model (`gan.anchored`), at few pixels; other networks add the finer levels.
 """
 
 from typing import Literal, cast, get_args
@@ -14,11 +15,15 @@ from numpy.typing import NDArray
 from facesynth import gan
 from facesynth.dataset.dataset import Dataset
 from facesynth.evaluation.scores import SELDOM, shrunk, shrunk_masks
+from facesynth.face_gan.colours import Colours
 from facesynth.face_gan.geometry_images import EACH, NEGATED, GeometryImages
 
 Model = Literal["textures", "geometries", "faces", "neutral"]
 N_TEXTURE = 3  # channels of a texture; geometry comes after it
 CHANNELS: dict[Model, int] = {"textures": 3, "geometries": 3, "faces": 6, "neutral": 6}
+WHOLE: tuple[Model, ...] = ("faces", "neutral")  # what begins as a morphable model
+BASE = 64  # pixels along the side of its images, before detail
+LATENT = 128  # and length of its latent vectors, with as many components to begin with
 LARGEST_SMALL = 64  # side of images up to which processors are meant to train
 CLEAN = 3679 / 4963  # of the paper's training scans: the others were damaged
 FIRST = 16  # side of the first level: at the levels below, masks leave nothing of a face
@@ -28,13 +33,16 @@ class UnknownModelError(ValueError):
     """No model has this name."""
 
 
-def training_images(model: Model, faces: Dataset, to: GeometryImages) -> gan.Images:
+def training_images(
+    model: Model, faces: Dataset, to: GeometryImages, colours: Colours | None = None
+) -> gan.Images:
     """Images that a model learns from, at the resolution of `to`.
 
     model  "textures" (n, R, R, 3), with the masks of what the scans show;
            "geometries" (n, R, R, 3), of which alignment knows every point;
            "faces" (n, R, R, 6), textures and then geometries, with the masks;
            "neutral" (n, R, R, 6), where the geometries are the subjects' neutral ones
+    colours  channels of the textures, where they are not red, green and blue
 
     No scan shows the slit between the lips, and hardly any an eye that its bumpy geometry does not
     mask. What is never shown cannot be learned: pixels that fewer than one scan in twenty shows are
@@ -57,7 +65,8 @@ def training_images(model: Model, faces: Dataset, to: GeometryImages) -> gan.Ima
     if model == "textures":
         return gan.Images(textures, masks)
     geometries = to.to_images(geometry_of(model, faces))
-    return gan.Images(np.concatenate([textures / np.float32(127.5) - 1, geometries], axis=3), masks)
+    channels = textures / np.float32(127.5) - 1 if colours is None else colours.channels(textures)
+    return gan.Images(np.concatenate([channels, geometries], axis=3), masks)
 
 
 def geometry_of(model: Model, faces: Dataset) -> NDArray[np.float32]:
@@ -94,9 +103,10 @@ def configuration(
 
     Raises `UnknownModelError`, and `gan.ConfigError` for numbers that no training can have.
     """
-    check_model(model)
+    if check_model(model) in WHOLE:
+        return _anchored(model, min(resolution, BASE), channels, n_shown, seed)
     # Smooth or few images are too easy to distinguish from generated ones.
-    penalty = {"textures": 0.1, "neutral": 3.0}.get(model, 1.0)
+    penalty = {"textures": 0.1}.get(model, 1.0)
     # Few images a step learn most from each; a GPU is as fast with a few more.
     batch = {16: 16, 1024: 8} if resolution <= LARGEST_SMALL else {1024: 16}
     whole = (tuple(range(CHANNELS[model])),)
@@ -129,6 +139,64 @@ def configuration(
         checkpoint_images=max(1, n_shown // 2),
         sample_images=max(1, n_shown // 3),
         log_images=max(1, n_shown // 48),
+    )
+
+
+def _anchored(model: Model, resolution: int, channels: int, n_shown: int, seed: int) -> gan.Config:
+    return gan.Config(
+        resolution=resolution,
+        channels=CHANNELS[model],
+        architecture="anchored",
+        anchors=LATENT,
+        latent=LATENT,
+        capacity=8 * resolution * channels // 64,
+        max_channels=channels,
+        first_resolution=resolution,
+        batch={1024: 8},
+        fade_images=0,
+        stable_images=0,
+        last_images=n_shown,
+        learning_rate=0.003,
+        decay_images=n_shown // 2,
+        penalty=0.1 * (resolution / 128) * 4,
+        penalty_every=4,
+        average_images=max(1, n_shown / 20),
+        mirrored=(tuple(range(CHANNELS[model])),),
+        negated=(N_TEXTURE,),
+        precision=gan.fastest_precision(),
+        seed=seed,
+        checkpoint_images=max(1, min(8_000, n_shown // 2)),
+        sample_images=max(1, n_shown // 6),
+        log_images=max(1, n_shown // 100),
+    )
+
+
+def detail_configuration(
+    tiles: gan.Tiles, *, channels: int, n_shown: int, seed: int = 0
+) -> gan.Config:
+    """How a network learns detail from so many tiles; `channels` of its widest feature maps."""
+    return gan.Config(
+        resolution=tiles.resolution,
+        channels=tiles.channels,
+        architecture="detail",
+        scale=tiles.scale,
+        capacity=16 * channels,
+        max_channels=channels,
+        first_resolution=tiles.resolution,
+        batch={1024: 16},
+        fade_images=0,
+        stable_images=0,
+        last_images=n_shown,
+        learning_rate=0.003,
+        decay_images=n_shown // 2,
+        penalty=1.0,
+        penalty_every=4,
+        average_images=max(1, n_shown / 20),
+        precision=gan.fastest_precision(),
+        seed=seed,
+        checkpoint_images=max(1, min(8_000, n_shown // 2)),
+        sample_images=max(1, n_shown // 3),
+        log_images=max(1, n_shown // 100),
     )
 
 

@@ -13,6 +13,7 @@ import io
 import itertools
 import json
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,10 @@ from facesynth.evaluation.scores import as_scanned, scores
 from facesynth.evaluation.swd import sliced_wasserstein
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan import released_models
+from facesynth.face_gan.colours import Colours
+from facesynth.face_gan.detailing import scales, training_tiles
 from facesynth.face_gan.geometry_images import GeometryImages
+from facesynth.face_gan.lift import Lift
 from facesynth.face_gan.models import Model
 from facesynth.face_gan.texture_fit import SIDE, TextureFit
 from facesynth.files.atomic import write_bytes, write_text
@@ -49,8 +53,8 @@ class Length:
 
     resolution: int
     channels: int
-    n_shown: int  # at each level
-    n_last: int | None = None  # at the last level, where it differs
+    n_shown: int  # images, at each level
+    n_last: int | None = None  # at the last level, where it differs; or tiles, of each detail
 
     def configuration(self, model: Model, masks: str = "none", seed: int = 0) -> gan.Config:
         """How a model of this size is trained: see `face_gan.configuration`."""
@@ -60,14 +64,16 @@ class Length:
 LENGTHS: dict[Model, Length] = {
     "textures": Length(256, 192, 48_000, 84_000),
     "geometries": Length(128, 256, 30_000, 104_000),
-    "faces": Length(256, 192, 30_000, 87_000),
-    "neutral": Length(128, 192, 30_000, 164_000),
+    "faces": Length(512, 64, 600_000, 300_000),
+    "neutral": Length(512, 64, 600_000, 300_000),
 }
 COMPARISON = "all_or_clean.json"
 COMPARED = Length(64, 64, 12_000)
 N_COMPARED = 500  # scans held out in the comparison: its distances are to them
 SEEDS = 3  # trainings of each kind
 LAST = 8  # lines of the log, over which the discriminator's loss is averaged
+SCORED = 128  # pixels of the images of lifted geometries
+AT_A_TIME = 50  # faces
 DRAWS = 8  # sets of generated images, over whose distances is averaged
 LIMITS = (
     "Learned from the scans of this data set alone. Invalid pixels of the scans were learned "
@@ -109,12 +115,25 @@ def train(
             "are the least: get more scans, or hold out fewer"
         )
     released_models.check_template(folder, faces.template)  # before hours of training
+    runs = folder / "runs" if runs is None else runs
     geometry = face_gan.geometry_of(model, training)
-    to = GeometryImages.fit(mapping(length.resolution, faces.template), geometry)
-    data = face_gan.training_images(model, training, to)
     config = length.configuration(model)
-    run = gan.train(config, data, (runs or folder / "runs") / model, progress=progress)
-    return release(model, run, faces, training, to, folder)
+    to = GeometryImages.fit(mapping(config.resolution, faces.template), geometry)
+    colours = Colours.fit(training.textures) if model in face_gan.WHOLE else None
+    data = face_gan.training_images(model, training, to, colours)
+    run = gan.train(config, data, runs / model, progress=progress)
+    details = []
+    if model in face_gan.WHOLE:
+        side = config.resolution
+        for scale in scales(side, length.resolution):
+            side *= scale
+            tiles = training_tiles(training, side, scale)
+            n_shown = length.n_last or length.n_shown
+            each = face_gan.detail_configuration(
+                tiles, channels=3 * length.channels // 4, n_shown=n_shown
+            )
+            details.append(gan.train(each, tiles, runs / f"detail-{side}", progress=progress))
+    return release(model, run, faces, training, to, folder, colours, details)
 
 
 def release(
@@ -124,11 +143,16 @@ def release(
     training: Dataset,
     to: GeometryImages,
     folder: Path,
+    colours: Colours | None = None,
+    details: Sequence[gan.RunFolder] = (),
 ) -> dict[str, Any]:
     """Write a finished run's generator, log, samples and card into a folder; return the card."""
     side = min(SIDE, run.config.resolution)
     fit = TextureFit.fit(training, side) if model == "textures" else None
-    released_models.save(folder, model, run, to, fit)
+    lift = None
+    if model in face_gan.WHOLE:
+        lift = Lift.fit(to, face_gan.geometry_of(model, training))
+    released_models.save(folder, model, run, to, fit, colours=colours, lift=lift, details=details)
     if model == "neutral":
         expressions.save(folder / expressions.FILE, expressions.mean_differences(training))
     made = released_models.load(folder, model)
@@ -199,7 +223,8 @@ def evaluate(
     """
     made = released_models.load_first(folder, ("faces", "textures"))
     training, test = held_out(folder, made, faces)
-    generated = report.Faces(*made.faces(gan.sample(made.generator, n, seed)))
+    found = in_parts(made, n, seed)
+    generated = report.Faces(found.geometry, found.textures)
     to = GeometryImages.fit(mapping(made.config.resolution, faces.template), training.geometry)
     return report.measure(
         training, test, generated, to.to_images, seed=seed, n_jobs=n_jobs, progress=progress
@@ -212,17 +237,39 @@ def score(
     """Sliced Wasserstein distances of what a model makes to scans, part by part."""
     n = len(scans) // 2
     components = tuple(k for k in COMPONENTS if k is None or k < len(scans))
-    images = gan.sample(made.generator, n, seed=1)
     found: dict[str, Any] = {"n": n}
+    images = gan.sample(made.generator, n, seed=1)
     if made.model != "geometries":
-        data = face_gan.training_images("textures", scans, to)
+        textures = made.textures(images)
+        if made.details:
+            faces = in_parts(made, n, seed=1)
+            textures = faces.textures
+        at = GeometryImages(mapping(made.resolution, scans.template), to.mean, to.unit)
+        data = face_gan.training_images("textures", scans, at)
         assert isinstance(data.pixels, np.ndarray)
-        found["textures"] = scores(data.pixels, made.textures(images), data.masks, components)
+        found["textures"] = scores(data.pixels, textures, data.masks, components)
     if made.model != "textures":
         assert made.geometries is not None
-        real = made.geometries.to_images(face_gan.geometry_of(made.model, scans))
-        found["geometries"] = scores(real, images[..., -3:], None, components)
+        geometry = face_gan.geometry_of(made.model, scans)
+        real = made.geometries.to_images(geometry)
+        own = scores(real, images[..., -3:], None, components)
+        if made.lift is None:
+            found["geometries"] = own
+        else:
+            found["geometries, before they are lifted"] = own
+            at = GeometryImages.fit(mapping(SCORED, scans.template), geometry)
+            lifted = at.to_images(in_parts(made, n, seed=1).geometry)
+            found["geometries"] = scores(at.to_images(geometry), lifted, None, components)
     return found
+
+
+def in_parts(made: released_models.ReleasedModel, n: int, seed: int) -> released_models.Made:
+    """Make n faces, some at a time."""
+    parts = [made.make(z) for z in made.latents(n, seed).split(AT_A_TIME)]
+    fields = zip(*(vars(part).values() for part in parts), strict=True)
+    return released_models.Made(
+        *(None if of[0] is None else np.concatenate(of) for of in fields)  # type: ignore[arg-type]
+    )
 
 
 def compare(

@@ -1,10 +1,12 @@
 """Generators in files: what is in a folder of models, and that it is unchanged.
 
-    NAME.safetensors      the generator and its configuration and, where it makes geometries, the
-                          mean face and the unit of its images
-    NAME.fit.safetensors  of a generator of textures: which geometry belongs to a texture
-    template.npz          whose triangles its faces have
-    SHA256SUMS            of these files
+    NAME.safetensors             the generator and its configuration and, where it makes geometries,
+                                 the mean face and the unit of its images; of whole faces, channels
+                                 of colours and the morphable model by which geometries are lifted
+    NAME.detail-256.safetensors  the network that adds detail up to 256 x 256 pixels; and so on
+    NAME.fit.safetensors         of a generator of textures: which geometry belongs to a texture
+    template.npz                 whose triangles its faces have
+    SHA256SUMS                   of these files
 
 Weights are kept in half precision, which halves their size and changes an image by less than a grey
 level. The package comes with such a folder, and `facesynth train` makes others.
@@ -12,6 +14,8 @@ level. The package comes with such a folder, and `facesynth train` makes others.
 
 import functools
 import hashlib
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -24,21 +28,37 @@ from scipy.ndimage import gaussian_filter
 
 from facesynth import gan
 from facesynth.dataset.aligned_scan import mapping
+from facesynth.evaluation.scores import shrunk, small_rows
+from facesynth.face_gan.colours import Colours
+from facesynth.face_gan.detailing import NOISE, detailed
 from facesynth.face_gan.geometry_images import GeometryImages
-from facesynth.face_gan.models import CHANNELS, N_TEXTURE, Model, check_model
+from facesynth.face_gan.lift import Lift
+from facesynth.face_gan.models import N_TEXTURE, Model, check_model
 from facesynth.face_gan.texture_fit import TextureFit
 from facesynth.files.atomic import write_text
 from facesynth.gan.run_folder import load_tensors, save_tensors
 from facesynth.template import Template
 
 FOLDER, SUMS, TEMPLATE = "weights", "SHA256SUMS", "template.npz"
-SUFFIX, FIT = ".safetensors", ".fit.safetensors"
+SUFFIX, FIT, DETAIL = ".safetensors", ".fit.safetensors", ".detail-"
 GENERATOR = "generator."  # begins the names of its tensors
 BLUR = 1.5  # pixels: as few triangles of generated faces are flipped as of scans (chapter 06)
 
 
 class WeightsError(OSError):
     """A model's file is missing, altered, or not of the kind that is needed."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """Generated faces: geometry (n, m, 3) mm, textures (n, R, R, 3), displacement (n, R, R) mm.
+
+    There is no displacement where the generator makes none.
+    """
+
+    geometry: NDArray[np.float32]
+    textures: NDArray[np.uint8]
+    displacement: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -52,6 +72,9 @@ class ReleasedModel:
     geometries  takes its last three channels to faces; None where there is no geometry
     fit         takes its textures to geometries, if it makes textures alone
     digest      SHA-256 of its file
+    colours     channels of its textures, where they are not red, green and blue
+    lift        takes the coarse part of its geometry images to faces, instead of all of it
+    details     networks that add the finer levels of textures, and displacement, one after another
     """
 
     model: Model
@@ -61,6 +84,63 @@ class ReleasedModel:
     geometries: GeometryImages | None
     fit: TextureFit | None
     digest: str
+    colours: Colours | None = None
+    lift: Lift | None = None
+    details: tuple[gan.Detailer, ...] = ()
+
+    @property
+    def resolution(self) -> int:
+        """R, pixels along the side of its finest textures."""
+        return self.config.resolution * math.prod(network.scale for network in self.details)
+
+    @property
+    def n_latents(self) -> int:
+        """Length of its latent vectors: of the generator, the lift, and the detail."""
+        return sum(self._parts)
+
+    @property
+    def _parts(self) -> tuple[int, int, int]:
+        lift = 0 if self.lift is None else len(self.lift.components)
+        return self.generator.latent, lift, NOISE if self.details else 0
+
+    def latents(self, n: int, seed: int) -> torch.Tensor:
+        """Draw latent vectors (n, `n_latents`)."""
+        return torch.randn(n, self.n_latents, generator=torch.Generator().manual_seed(seed))
+
+    def images(self, z: torch.Tensor, truncation: float = 1.0) -> NDArray[np.float32]:
+        """What the generator makes (n, r, r, c) of latent vectors, before detail."""
+        return gan.generate(self.generator, z[:, : self.generator.latent], truncation)
+
+    def make(
+        self,
+        z: torch.Tensor,
+        truncation: float = 1.0,
+        *,
+        resolution: int | None = None,
+        neutral: bool = False,
+    ) -> Made:
+        """Whole faces of latent vectors (n, `n_latents`).
+
+        truncation  in [0, 1]: less is closer to the mean face
+        resolution  of the textures: `resolution`, by default, or a half, a quarter, ... of it
+        neutral     whether the geometries are those of the faces at rest
+        """
+        images = self.images(z, truncation)
+        size = self.resolution if resolution is None else resolution
+        _, of_lift, of_detail = z.split(self._parts, dim=1)
+        colours, displacement = self._colours(images), None
+        for network in self.details:
+            if colours.shape[1] < size:
+                colours, displacement = detailed(network, colours, of_detail)
+        whole = gan.to_uint8(colours)
+        textures = shrunk(whole, size)
+        if displacement is not None and len(displacement[0]) != size:
+            rows = small_rows(displacement[..., None], size)
+            displacement = rows.reshape(-1, size, size).astype(np.float32)
+        if self.fit is not None:
+            return Made(self.fit.predict(whole), textures, displacement)
+        drawn = truncation * of_lift.numpy()
+        return Made(self.geometry(images, drawn=drawn, neutral=neutral), textures, displacement)
 
     @property
     def makes_faces(self) -> bool:
@@ -72,22 +152,42 @@ class ReleasedModel:
         """(m, 2), where each vertex lies in the textures."""
         return mapping(self.config.resolution, self.template).uv
 
-    def faces(self, images: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """The geometries (n, m, 3) mm and textures (n, R, R, 3) sRGB of generated images."""
-        textures = self.textures(images)
-        return self.geometry(images) if self.fit is None else self.fit.predict(textures), textures
-
     def textures(self, images: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """The textures (n, R, R, 3), sRGB, of generated images."""
-        if self.model == "geometries":
-            raise ValueError("this generator makes no textures")
-        return gan.to_uint8(images[..., :N_TEXTURE])
+        """The textures (n, r, r, 3), sRGB, of generated images, before detail."""
+        return gan.to_uint8(self._colours(images))
 
-    def geometry(self, images: NDArray[np.floating], blur: float = BLUR) -> NDArray[np.float32]:
-        """The faces (n, m, 3) mm of generated images, blurred by so many pixels before."""
+    def geometry(
+        self,
+        images: NDArray[np.floating],
+        blur: float = BLUR,
+        *,
+        drawn: NDArray[np.floating] | None = None,
+        neutral: bool = False,
+    ) -> NDArray[np.float32]:
+        """The faces (n, m, 3) mm of generated images.
+
+        blur     by so many pixels, before, where they are not lifted
+        drawn    see `Lift.faces`
+        neutral  of the face at rest, where the generator tells it apart
+        """
         if self.geometries is None:
             raise ValueError("this generator makes no geometries")
-        return self.geometries.to_geometry(blurred(images[..., -3:], blur))
+        first = images.shape[-1] - 3 if neutral else self._first_geometry
+        chosen = images[..., first : first + 3]
+        if self.lift is not None:
+            return self.lift.faces(chosen, drawn)
+        return self.geometries.to_geometry(blurred(chosen, blur))
+
+    @property
+    def _first_geometry(self) -> int:
+        """The channel where geometry begins."""
+        return 0 if self.model == "geometries" else N_TEXTURE
+
+    def _colours(self, images: NDArray[np.floating]) -> NDArray[np.floating]:
+        if self.model == "geometries":
+            raise ValueError("this generator makes no textures")
+        channels = images[..., :N_TEXTURE]
+        return channels if self.colours is None else self.colours.colours(channels)
 
 
 def blurred(images: NDArray[np.floating], blur: float) -> NDArray[np.floating]:
@@ -101,8 +201,12 @@ def save(
     run: gan.RunFolder,
     to: GeometryImages,
     fit: TextureFit | None = None,
+    *,
+    colours: Colours | None = None,
+    lift: Lift | None = None,
+    details: Sequence[gan.RunFolder] = (),
 ) -> None:
-    """Write a finished run's generator into a folder of models.
+    """Write a finished run's generator, and what belongs to it, into a folder of models.
 
     Raises `WeightsError` for a folder with models of another template, and
     `gan.UnfinishedRunError`, `gan.DamagedFileError` and `WriteError`.
@@ -117,10 +221,24 @@ def save(
     if model != "textures":
         tensors |= {"mean": _tensor(to.mean), "unit": _tensor(to.unit)}
     metadata = {"model": model, "config": run.config.to_json()}
+    if colours is not None:
+        tensors |= {"colours.mean": _tensor(colours.mean), "colours.turn": _tensor(colours.turn)}
+    if lift is not None:
+        tensors |= {"lift.mean": _tensor(lift.mean), "lift": _tensor(lift.components).half()}
+        metadata["noise"] = repr(lift.noise)
+    written = [f"{model}{SUFFIX}", TEMPLATE]
+    side = run.config.resolution
+    for each in details:
+        side *= each.config.scale
+        name = f"{model}{DETAIL}{side}{SUFFIX}"
+        weights = {k: tensor.half() for k, tensor in each.detailer().state_dict().items()}
+        save_tensors(weights, {"config": each.config.to_json()}, folder / name)
+        written.append(name)
+    metadata["details"] = json.dumps(written[2:])
     save_tensors(tensors, metadata, folder / f"{model}{SUFFIX}")
     if fit is not None:
         fit.save(folder / f"{model}{FIT}")
-    written = [f"{model}{SUFFIX}", TEMPLATE, *([] if fit is None else [f"{model}{FIT}"])]
+        written.append(f"{model}{FIT}")
     sums = _sums(folder) | {name: _digest(folder / name) for name in written}
     write_text(folder / SUMS, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
 
@@ -148,13 +266,19 @@ def load(folder: Path, model: Model) -> ReleasedModel:
         if name.startswith(GENERATOR)
     }
     generator.load_state_dict(weights)
-    assert (metadata["model"], config.channels) == (name, CHANNELS[name])
-    to, fit = None, None
+    assert metadata["model"] == name
+    to, fit, colours, lift = None, None, None, None
     if name != "textures":
         onto = mapping(config.resolution, template)
         to = GeometryImages(onto, tensors["mean"].numpy(), tensors["unit"].numpy())
     elif (folder / f"{name}{FIT}").exists():
         fit = TextureFit.load(_checked(folder, f"{name}{FIT}"))
+    if "colours.turn" in tensors:
+        colours = Colours(tensors["colours.mean"].numpy(), tensors["colours.turn"].numpy())
+    if "lift" in tensors:
+        assert to is not None
+        mean, components = tensors["lift.mean"].numpy(), tensors["lift"].float().numpy()
+        lift = Lift(to, mean, components, float(metadata["noise"]))
     return ReleasedModel(
         name,
         generator.eval().requires_grad_(False),
@@ -163,7 +287,18 @@ def load(folder: Path, model: Model) -> ReleasedModel:
         to,
         fit,
         _sums(folder)[f"{name}{SUFFIX}"],
+        colours,
+        lift,
+        tuple(_detailer(folder, file) for file in json.loads(metadata.get("details", "[]"))),
     )
+
+
+def _detailer(folder: Path, name: str) -> gan.Detailer:
+    tensors, metadata = load_tensors(_checked(folder, name))
+    network = gan.Config.from_json(metadata["config"]).generator()
+    assert isinstance(network, gan.Detailer)
+    network.load_state_dict({k: tensor.float() for k, tensor in tensors.items()})
+    return network.eval().requires_grad_(False)
 
 
 def load_first(folder: Path, models: Sequence[Model]) -> ReleasedModel:

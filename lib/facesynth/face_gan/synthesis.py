@@ -17,9 +17,8 @@ import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from facesynth import expressions, gan
+from facesynth import expressions
 from facesynth.evaluation.annotation import GROUPS
-from facesynth.evaluation.scores import shrunk
 from facesynth.face_gan import released_models
 from facesynth.face_gan.face import Face
 from facesynth.face_gan.released_models import ReleasedModel, load_first
@@ -144,7 +143,7 @@ class _Plan:
             raise UnknownExpressionError(
                 f"unknown expression {self.expression!r}; there are {', '.join(self.differences)}"
             )
-        sizes = [self.model.config.resolution >> k for k in range(HALVINGS + 1)]
+        sizes = [self.model.resolution >> k for k in range(HALVINGS + 1)]
         if self.resolution not in (None, *sizes):
             raise UnknownSizeError(
                 f"unsupported texture size {self.resolution} x {self.resolution}; "
@@ -176,7 +175,7 @@ class _Plan:
     @functools.cached_property
     def latents(self) -> torch.Tensor:
         """One for each face."""
-        return gan.latents(self.model.generator, self.n, self.seed)
+        return self.model.latents(self.n, self.seed)
 
     @property
     def batches(self) -> list[range]:
@@ -186,12 +185,14 @@ class _Plan:
     def make(self, some: range) -> list[Face]:
         """The faces of a batch."""
         z = self.latents[some.start : some.stop]
-        images = gan.generate(self.model.generator, z, self.truncation)
-        geometries, textures = self.model.faces(images)
-        shown = shrunk(textures, self.resolution or self.model.config.resolution)
+        made = self.model.make(z, self.truncation, resolution=self.resolution)
         uv, template = self.model.uv, self.model.template
         added = 0 if self.expression is None else self.differences[self.expression]
-        return [Face(v + added, t, uv, template) for v, t in zip(geometries, shown, strict=True)]
+        detail = [None] * len(z) if made.displacement is None else made.displacement
+        return [
+            Face(v + added, t, uv, template, d)
+            for v, t, d in zip(made.geometry, made.textures, detail, strict=True)
+        ]
 
 
 def _settle(path: Path, settings: dict[str, str | int | float | None]) -> None:

@@ -55,6 +55,7 @@ class Detailer(nn.Module):
         self.middle = nn.ModuleList(_Conv(b + 1, b) for _, b in pairs)  # and noise
         self.fine = nn.ModuleList(_Conv(b, b) for _, b in pairs)
         self.to_detail = EqualizedConv(widths[-1], channels, 1, gain=1)
+        nn.init.zeros_(self.to_detail.weight)  # it begins without
         self.to(memory_format=torch.channels_last)
 
     def forward(self, small: Tensor, place: Tensor, noise: Tensor) -> Tensor:

@@ -1,0 +1,82 @@
+"""The finest levels of generated faces, texture and displacement, by `gan.Detailer`."""
+
+import functools
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facesynth import gan
+from facesynth.dataset.canonical import fill
+from facesynth.dataset.dataset import Dataset
+from facesynth.dataset.packing import DISPLACEMENT_STEP
+from facesynth.evaluation.scores import shrunk, small_rows
+from facesynth.gan.detail import AMPLIFIED, MARGIN, SMALL, enlarged, places
+
+NOISE = 16  # latent numbers that choose a face's fine detail
+ZERO = 128  # of a displacement, in images
+STEPS = (4, 2)  # how many times as many pixels each network makes, from the base on
+
+
+def scales(base: int, resolution: int) -> tuple[int, ...]:
+    """By which steps images of `base` pixels get to at most `resolution`."""
+    found: list[int] = []
+    while resolution >= 2 * base:
+        step = STEPS[0] if not found and resolution >= STEPS[0] * base else STEPS[-1]
+        found.append(step)
+        base *= step
+    return tuple(found)
+
+
+def training_tiles(faces: Dataset, resolution: int, scale: int) -> gan.Tiles:
+    """Tiles of the scans' textures, and displacements where they are known, to learn from.
+
+    resolution : R of the whole images. Invalid pixels are taken as they are filled.
+    """
+    textures = shrunk(faces.textures, resolution)
+    if not faces.has_displacement:
+        return gan.Tiles(gan.Images(textures), scale)
+    steps = np.empty((*textures.shape[:3], 1), np.uint8)
+    for row, mm, valid in zip(steps, faces.displacement, faces.valid, strict=True):
+        whole = fill(mm[..., None], valid)[None]
+        mean = small_rows(whole, resolution).reshape(row.shape)
+        row[...] = np.clip(np.rint(mean / DISPLACEMENT_STEP) + ZERO, 0, 255)
+    return gan.Tiles(gan.Images(np.concatenate([textures, steps], axis=3)), scale)
+
+
+def detailed(
+    network: gan.Detailer, images: NDArray[np.floating], latents: Tensor
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Images (n, r, r, 3) in [-1, 1] with `scale` times as many pixels, and displacement in mm.
+
+    latents : (n, `NOISE`) standard normal numbers, by which one fine detail changes continuously
+    into another.
+    """
+    small = torch.from_numpy(np.ascontiguousarray(images, np.float32)).permute(0, 3, 1, 2)
+    side, m, s = small.shape[-1], MARGIN, network.scale
+    around = side + 2 * m
+    place = F.pad(places(side), (m,) * 4, mode="replicate")
+    fields = _fields(network.n_noise(around, around))
+    colours, displacements = [], []
+    with torch.no_grad():
+        for low, z in zip(small.split(1), latents.split(1), strict=True):
+            padded = F.pad(low, (m,) * 4, mode="replicate")
+            noise = z / z.square().mean().sqrt() @ fields
+            whole = network(padded, place, noise)
+            colour = enlarged(padded, s) + whole[:, :SMALL] / AMPLIFIED
+            inner = np.s_[m * s : -m * s, m * s : -m * s]
+            colours.append(colour[0].permute(1, 2, 0).numpy()[inner])
+            if network.channels > SMALL:
+                step = whole[0, SMALL].numpy()[inner] / AMPLIFIED
+                displacements.append((step + 1) * 127.5 - ZERO)
+    mm = np.float32(DISPLACEMENT_STEP) * np.stack(displacements) if displacements else None
+    return np.stack(colours), mm
+
+
+@functools.lru_cache(maxsize=4)
+def _fields(n: int) -> Tensor:
+    """Fixed random fields (`NOISE`, n); a mixture by normal numbers is of unit variance."""
+    drawn = torch.randn(NOISE, n, generator=torch.Generator().manual_seed(0))
+    return drawn / drawn.norm(dim=0)
