@@ -13,9 +13,9 @@ from facesynth import gan
 from facesynth.command import main
 from facesynth.dataset.dataset import Dataset
 from facesynth.dataset.sources import DatasetError
+from facesynth.face_gan import lift, released_models
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan import release as face_gan_release
-from facesynth.face_gan import released_models
 from facesynth.face_gan.release import Length
 from facesynth.geometry_fitting import LeastSquaresFit
 from facesynth.population import sample
@@ -71,7 +71,11 @@ def test_a_card_says_what_was_trained_on_what_and_how_good_it_is(model, faces, w
         },
     )
     assert gan.Config.from_json(json.dumps(card["configuration"])) == made.config
+    if model in face_gan.WHOLE:
+        assert made.lift.noise in face_gan_release.NOISES
     assert card["images shown"] == card["images of the schedule"] == made.config.images
+    assert set(card["fidelity"]) == {*card["sliced Wasserstein distances x 1000"]} - {"n"}
+    assert all(numbers["rows"] > 0 for numbers in card["fidelity"].values())
     found = card["sliced Wasserstein distances x 1000"]
     assert found.pop("n") == (N - N_TEST) // 2
     parts = {model}
@@ -204,5 +208,6 @@ def test_whole_faces_get_detail_and_displacement(tmp_path):
     np.testing.assert_array_equal(coarse.geometry, faces.geometry)
     means = faces.textures.reshape(2, 64, 2, 64, 2, 3).mean(axis=(2, 4))
     assert np.abs(coarse.textures - means).max() < 2
+    assert made.lift.noise == lift.NOISE  # too few are held out to choose by
     still = made.make(made.latents(2, 0), 0.0)
     np.testing.assert_allclose(still.geometry[0], still.geometry[1], atol=0.1)

@@ -14,7 +14,7 @@ import itertools
 import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from facesynth import expressions, gan
 from facesynth.dataset.aligned_scan import mapping
 from facesynth.dataset.dataset import Dataset, DatasetError
 from facesynth.evaluation import report
+from facesynth.evaluation.artefacts import artefacts
+from facesynth.evaluation.coverage import NEIGHBOURS, coverage, thumbnails
 from facesynth.evaluation.scores import as_scanned, scores
 from facesynth.evaluation.swd import sliced_wasserstein
 from facesynth.face_gan import models as face_gan
@@ -73,6 +75,8 @@ N_COMPARED = 500  # scans held out in the comparison: its distances are to them
 SEEDS = 3  # trainings of each kind
 LAST = 8  # lines of the log, over which the discriminator's loss is averaged
 SCORED = 128  # pixels of the images of lifted geometries
+NOISES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of the lift, of which one is chosen
+FEWEST_UNSEEN = 10  # faces held out, to choose by
 AT_A_TIME = 50  # faces
 DRAWS = 8  # sets of generated images, over whose distances is averaged
 LIMITS = (
@@ -151,11 +155,17 @@ def release(
     fit = TextureFit.fit(training, side) if model == "textures" else None
     lift = None
     if model in face_gan.WHOLE:
-        lift = Lift.fit(to, face_gan.geometry_of(model, training))
+        unseen = faces.take(~np.isin(faces.subjects, training.subjects))
+        lift = _trusted(
+            Lift.fit(to, face_gan.geometry_of(model, training)),
+            run.generator(),
+            face_gan.geometry_of(model, unseen),
+        )
     released_models.save(folder, model, run, to, fit, colours=colours, lift=lift, details=details)
     if model == "neutral":
         expressions.save(folder / expressions.FILE, expressions.mean_differences(training))
     made = released_models.load(folder, model)
+    parts = compared(made, training, to)
     write_text(folder / f"{model}.csv", (run.path / "log.csv").read_text(encoding="utf-8"))
     write_bytes(folder / f"{model}.webp", _strip(run))
     held_out = sorted({*faces.subjects.tolist()} - {*training.subjects.tolist()})
@@ -174,13 +184,31 @@ def release(
         **run.made_by,
         "parameters": sum(p.numel() for p in made.generator.parameters()),
         "chosen": "the moving average where training ended; no other was looked at",
-        "sliced Wasserstein distances x 1000": score(made, training, to),
+        "sliced Wasserstein distances x 1000": score(parts),
+        "fidelity": fidelity(parts),
         "limits": LIMITS,
         "samples after": sorted(run.samples()),
         "configuration": json.loads(run.config.to_json()),
     }
     write_text(folder / f"{model}.json", json.dumps(card, indent=1) + "\n")
     return card
+
+
+def _trusted(lift: Lift, generator: gan.ImageGenerator, unseen: NDArray[np.float32]) -> Lift:
+    """The lift with the noise by which what it makes is nearest to faces held out (n, m, 3)."""
+    n = len(unseen)
+    if n < FEWEST_UNSEEN:
+        return lift
+    at = GeometryImages(mapping(SCORED, lift.to.mapping.template), lift.to.mean, lift.to.unit)
+    images = gan.sample(generator, n, seed=2)[..., -3:]
+    drawn = np.random.default_rng(2).normal(size=(n, len(lift.components)))
+
+    def away(noise: float) -> float:
+        made = replace(lift, noise=noise).faces(images, drawn)
+        found = sliced_wasserstein(at.to_images(unseen), at.to_images(made))
+        return statistics.fmean(found.values())
+
+    return replace(lift, noise=min(NOISES, key=away))
 
 
 def held_out(
@@ -231,35 +259,66 @@ def evaluate(
     )
 
 
-def score(
+@dataclass(frozen=True)
+class Compared:
+    """Images of scans (2 n, R, R, c), as many generated ones or half, and the scans' masks."""
+
+    scans: NDArray[Any]
+    generated: NDArray[Any]
+    masks: NDArray[np.bool_] | None = None
+
+
+def compared(
     made: released_models.ReleasedModel, scans: Dataset, to: GeometryImages
-) -> dict[str, Any]:
-    """Sliced Wasserstein distances of what a model makes to scans, part by part."""
-    n = len(scans) // 2
-    components = tuple(k for k in COMPONENTS if k is None or k < len(scans))
-    found: dict[str, Any] = {"n": n}
+) -> dict[str, Compared]:
+    """What a model makes beside scans, part by part."""
+    n, found = len(scans) // 2, {}
     images = gan.sample(made.generator, n, seed=1)
+    faces = in_parts(made, n, seed=1) if made.lift is not None else None
     if made.model != "geometries":
-        textures = made.textures(images)
-        if made.details:
-            faces = in_parts(made, n, seed=1)
-            textures = faces.textures
         at = GeometryImages(mapping(made.resolution, scans.template), to.mean, to.unit)
         data = face_gan.training_images("textures", scans, at)
-        assert isinstance(data.pixels, np.ndarray)
-        found["textures"] = scores(data.pixels, textures, data.masks, components)
-    if made.model != "textures":
-        assert made.geometries is not None
+        textures = made.textures(images) if faces is None else faces.textures
+        found["textures"] = Compared(np.asarray(data.pixels), textures, data.masks)
+    if made.geometries is not None and made.model != "textures":
         geometry = face_gan.geometry_of(made.model, scans)
-        real = made.geometries.to_images(geometry)
-        own = scores(real, images[..., -3:], None, components)
-        if made.lift is None:
+        own = Compared(made.geometries.to_images(geometry), images[..., -3:])
+        if faces is None:
             found["geometries"] = own
         else:
             found["geometries, before they are lifted"] = own
             at = GeometryImages.fit(mapping(SCORED, scans.template), geometry)
-            lifted = at.to_images(in_parts(made, n, seed=1).geometry)
-            found["geometries"] = scores(at.to_images(geometry), lifted, None, components)
+            lifted = at.to_images(faces.geometry)
+            found["geometries"] = Compared(at.to_images(geometry), lifted)
+    return found
+
+
+def score(parts: dict[str, Compared]) -> dict[str, Any]:
+    """Sliced Wasserstein distances x 1000 of what a model makes to scans, part by part."""
+    found: dict[str, Any] = {"n": min(len(of.generated) for of in parts.values())}
+    for name, of in parts.items():
+        components = tuple(k for k in COMPONENTS if k is None or k < len(of.scans))
+        found[name] = scores(of.scans, of.generated, of.masks, components)
+    return found
+
+
+def fidelity(parts: dict[str, Compared]) -> dict[str, dict[str, float]]:
+    """Precision, recall, density and coverage, and artefacts, part by part.
+
+    As in `scores`, textures get the masks of scans, and one half of the scans is compared with.
+    """
+    found = {}
+    for name, of in parts.items():
+        n = min(len(of.generated), len(of.scans) // 2)
+        half, other = np.random.default_rng(0).permutation(len(of.scans))[: 2 * n].reshape(2, n)
+        real, generated = of.scans[half], of.generated[:n]
+        if of.masks is not None:
+            real = as_scanned(real, of.masks[half])
+            generated = as_scanned(generated, of.masks[other])
+        numbers = vars(artefacts(real, generated))
+        if n > NEIGHBOURS:
+            numbers = vars(coverage(*thumbnails(real, generated))) | numbers
+        found[name] = {key: round(value, 4) for key, value in numbers.items()}
     return found
 
 
