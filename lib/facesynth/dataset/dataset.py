@@ -17,7 +17,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -200,6 +200,11 @@ class Dataset:
             _places=tuple(self._places[k] for k in index) if self._places else (),
             _arrays={name: of[index] for name, of in self._arrays.items()},
         )
+
+    def parts(self, size: int = 100) -> "Iterator[Dataset]":
+        """The data set in parts of so many scans: more than memory holds can be gone through."""
+        for start in range(0, len(self), size):
+            yield self.take(np.arange(start, min(start + size, len(self))))
 
     def named(self, names: Sequence[str]) -> "Dataset":
         """The scans of these names; all of them for none. Raises `DatasetError`."""

@@ -35,15 +35,19 @@ def training_tiles(faces: Dataset, resolution: int, scale: int) -> gan.Tiles:
 
     resolution : R of the whole images. Invalid pixels are taken as they are filled.
     """
-    textures = shrunk(faces.textures, resolution)
-    if not faces.has_displacement:
-        return gan.Tiles(gan.Images(textures), scale)
-    steps = np.empty((*textures.shape[:3], 1), np.uint8)
-    for row, mm, valid in zip(steps, faces.displacement, faces.valid, strict=True):
-        whole = fill(mm[..., None], valid)[None]
-        mean = small_rows(whole, resolution).reshape(row.shape)
-        row[...] = np.clip(np.rint(mean / DISPLACEMENT_STEP) + ZERO, 0, 255)
-    return gan.Tiles(gan.Images(np.concatenate([textures, steps], axis=3)), scale)
+    channels = SMALL + faces.has_displacement
+    images = np.empty((len(faces), resolution, resolution, channels), np.uint8)
+    done = 0
+    for part in faces.parts():
+        rows = images[done : done + len(part)]
+        rows[..., :SMALL] = shrunk(part.textures, resolution)
+        if faces.has_displacement:
+            for row, mm, valid in zip(rows, part.displacement, part.valid, strict=True):
+                whole = fill(mm[..., None], valid)[None]
+                mean = small_rows(whole, resolution).reshape(resolution, resolution)
+                row[..., SMALL] = np.clip(np.rint(mean / DISPLACEMENT_STEP) + ZERO, 0, 255)
+        done += len(part)
+    return gan.Tiles(gan.Images(images), scale)
 
 
 def detailed(

@@ -54,14 +54,18 @@ def training_images(
     check_model(model)
     if model == "geometries":
         return gan.Images(to.to_images(geometry_of(model, faces)))
-    side, R = faces.textures.shape[1], to.mapping.resolution
+    side, R = faces.resolution, to.mapping.resolution
     if side % R:
         raise gan.ImageSizeError(
             f"textures of {side} x {side} pixels do not shrink to {R} x {R}: "
             f"build the data set with --resolution {R} or a multiple"
         )
-    textures = shrunk(faces.textures, R)
-    masks = shrunk_masks(faces.valid | (faces.valid.mean(axis=0) < SELDOM), R)
+    valid = sum(part.valid.sum(axis=0) for part in faces.parts())
+    seldom = valid < SELDOM * len(faces)
+    both = [
+        (shrunk(part.textures, R), shrunk_masks(part.valid | seldom, R)) for part in faces.parts()
+    ]
+    textures, masks = (np.concatenate(images) for images in zip(*both, strict=True))
     if model == "textures":
         return gan.Images(textures, masks)
     geometries = to.to_images(geometry_of(model, faces))

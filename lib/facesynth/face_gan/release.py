@@ -74,6 +74,9 @@ COMPARED = Length(64, 64, 12_000)
 N_COMPARED = 500  # scans held out in the comparison: its distances are to them
 SEEDS = 3  # trainings of each kind
 LAST = 8  # lines of the log, over which the discriminator's loss is averaged
+N_SCORED = 940  # scans that as many generated images are compared with
+FINEST_SCORED = 256  # pixels of the textures that are compared
+OF_COLOURS = 500  # scans, of which the axes of colour are found
 SCORED = 128  # pixels of the images of lifted geometries
 NOISES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of the lift, of which one is chosen
 FEWEST_UNSEEN = 10  # faces held out, to choose by
@@ -123,7 +126,8 @@ def train(
     geometry = face_gan.geometry_of(model, training)
     config = length.configuration(model)
     to = GeometryImages.fit(mapping(config.resolution, faces.template), geometry)
-    colours = Colours.fit(training.textures) if model in face_gan.WHOLE else None
+    some = training.take(_spread(len(training), OF_COLOURS))
+    colours = Colours.fit(some.textures) if model in face_gan.WHOLE else None
     data = face_gan.training_images(model, training, to, colours)
     run = gan.train(config, data, runs / model, progress=progress)
     details = []
@@ -192,6 +196,11 @@ def release(
     }
     write_text(folder / f"{model}.json", json.dumps(card, indent=1) + "\n")
     return card
+
+
+def _spread(n: int, most: int) -> NDArray[np.intp]:
+    """Some of n scans, at random."""
+    return np.sort(np.random.default_rng(0).permutation(n)[:most])
 
 
 def _trusted(lift: Lift, generator: gan.ImageGenerator, unseen: NDArray[np.float32]) -> Lift:
@@ -272,11 +281,13 @@ def compared(
     made: released_models.ReleasedModel, scans: Dataset, to: GeometryImages
 ) -> dict[str, Compared]:
     """What a model makes beside scans, part by part."""
+    scans = scans.take(_spread(len(scans), 2 * N_SCORED))
     n, found = len(scans) // 2, {}
     images = gan.sample(made.generator, n, seed=1)
-    faces = in_parts(made, n, seed=1) if made.lift is not None else None
+    side = min(made.resolution, FINEST_SCORED)
+    faces = in_parts(made, n, seed=1, resolution=side) if made.lift is not None else None
     if made.model != "geometries":
-        at = GeometryImages(mapping(made.resolution, scans.template), to.mean, to.unit)
+        at = GeometryImages(mapping(side, scans.template), to.mean, to.unit)
         data = face_gan.training_images("textures", scans, at)
         textures = made.textures(images) if faces is None else faces.textures
         found["textures"] = Compared(np.asarray(data.pixels), textures, data.masks)
@@ -322,9 +333,12 @@ def fidelity(parts: dict[str, Compared]) -> dict[str, dict[str, float]]:
     return found
 
 
-def in_parts(made: released_models.ReleasedModel, n: int, seed: int) -> released_models.Made:
+def in_parts(
+    made: released_models.ReleasedModel, n: int, seed: int, resolution: int | None = None
+) -> released_models.Made:
     """Make n faces, some at a time."""
-    parts = [made.make(z) for z in made.latents(n, seed).split(AT_A_TIME)]
+    some = made.latents(n, seed).split(AT_A_TIME)
+    parts = [made.make(z, resolution=resolution) for z in some]
     fields = zip(*(vars(part).values() for part in parts), strict=True)
     return released_models.Made(
         *(None if of[0] is None else np.concatenate(of) for of in fields)  # type: ignore[arg-type]
