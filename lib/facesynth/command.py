@@ -214,7 +214,11 @@ def scan(subjects: int, out: Path, resolution: int, seed: int, jobs: int) -> Non
 @click.option("--runs", type=_PATH, help="Folder of unfinished runs; by default in that of models.")
 @click.option("--resolution", type=int, help="Of the images, in pixels; a power of two.")
 @click.option("--channels", type=int, help="Of the widest feature maps: more is better and slower.")
-@click.option("--images", type=int, help="Shown at each level, from 16 x 16 pixels up.")
+@click.option(
+    "--images",
+    type=int,
+    help="Shown at each level, or of whole faces and as many tiles for each detail.",
+)
 @click.option("--held-out", type=int, help="Scans that are not learned from, to evaluate with.")
 def train(
     dataset: Path,
@@ -230,8 +234,9 @@ def train(
 
     textures: of them alone, and a linear fit that says which geometry belongs to each;
     geometries: of them alone; faces: both together; neutral: both, without expression.
-    By default, a model has the size of the book's, which takes a GPU minutes and a processor days.
-    A stopped run resumes.
+    The first two grow level by level, as the paper's; the others begin as a morphable model, and
+    further networks add detail. By default, a model has the size of the book's, which takes a
+    processor hours to days. A stopped run resumes.
     """
     from dataclasses import replace
 

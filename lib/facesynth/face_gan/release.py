@@ -104,7 +104,7 @@ def train(
     faces   the whole data set
     runs    where the run's folder is; by default in the folder of models
     length  how large the model is, and for how long it is trained; by default as `LENGTHS` says,
-            which takes a GPU minutes and a processor days
+            which takes a processor hours to days
     n_test  scans that are held out, with all scans of their subjects: by default `N_TEST`, or a
             fifth where there are few
 
