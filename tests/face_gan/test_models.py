@@ -65,7 +65,11 @@ def test_neutral_faces_have_the_geometry_of_the_neutral_scan(faces, to):
     )
     data, own = (face_gan.training_images(model, scans, to) for model in ("neutral", "faces"))
     np.testing.assert_array_equal(data.pixels[..., :3], own.pixels[..., :3])
-    np.testing.assert_array_equal(data.pixels[..., 3:], own.pixels[[0, 0, 3, 3]][..., 3:])
+    np.testing.assert_array_equal(data.pixels[..., 3:], own.pixels[[0, 0, 3, 3]][..., 3:6])
+    np.testing.assert_array_equal(data.pixels[..., 3:], own.pixels[..., 6:])
+    assert face_gan.configuration("faces", R, channels=8, n_shown=48, rest=True).negated == (3, 6)
+    assert not face_gan.tells_rest(scans.take(np.array([1, 3])))  # one subject was never at rest
+    assert not face_gan.tells_rest(scans.take(np.array([0, 3])))  # nobody moves
 
 
 def test_masks_go_with_their_textures(faces, to):

@@ -3,8 +3,9 @@
 The paper trains a generator of textures and another of geometries, which grow level by level, and
 finds afterwards which geometry goes with a texture (Section 7.2). Of both in six channels, the two
 belong together. And where each geometry is replaced by "its neutral counterpart" (Section 9), a
-generator of both makes faces that wait for an expression. These generators of whole faces begin as
-a morphable model (`gan.anchored`), at few pixels; other networks add the finer levels.
+generator of both makes faces that wait for an expression: three more channels tell it, so that one
+generator makes each person with and without. These generators of whole faces begin as a morphable
+model (`gan.anchored`), at few pixels; other networks add the finer levels.
 """
 
 from typing import Literal, cast, get_args
@@ -21,6 +22,7 @@ from facesynth.face_gan.geometry_images import EACH, NEGATED, GeometryImages
 Model = Literal["textures", "geometries", "faces", "neutral"]
 N_TEXTURE = 3  # channels of a texture; geometry comes after it
 CHANNELS: dict[Model, int] = {"textures": 3, "geometries": 3, "faces": 6, "neutral": 6}
+REST = 3  # more channels of "faces", of the geometry at rest, where the scans tell it
 WHOLE: tuple[Model, ...] = ("faces", "neutral")  # what begins as a morphable model
 BASE = 64  # pixels along the side of its images, before detail
 LATENT = 128  # and length of its latent vectors, with as many components to begin with
@@ -40,7 +42,8 @@ def training_images(
 
     model  "textures" (n, R, R, 3), with the masks of what the scans show;
            "geometries" (n, R, R, 3), of which alignment knows every point;
-           "faces" (n, R, R, 6), textures and then geometries, with the masks;
+           "faces" (n, R, R, 6), textures and then geometries, with the masks; or 9 channels, with
+           the subjects' neutral geometries, where `tells_rest`;
            "neutral" (n, R, R, 6), where the geometries are the subjects' neutral ones
     colours  channels of the textures, where they are not red, green and blue
 
@@ -69,6 +72,9 @@ def training_images(
     if model == "textures":
         return gan.Images(textures, masks)
     geometries = to.to_images(geometry_of(model, faces))
+    if model == "faces" and tells_rest(faces):
+        resting = to.to_images(geometry_of("neutral", faces))
+        geometries = np.concatenate([geometries, resting], axis=3)
     channels = textures / np.float32(127.5) - 1 if colours is None else colours.channels(textures)
     return gan.Images(np.concatenate([channels, geometries], axis=3), masks)
 
@@ -76,6 +82,12 @@ def training_images(
 def geometry_of(model: Model, faces: Dataset) -> NDArray[np.float32]:
     """The geometries (n, m, 3) mm that a model learns: of the scans, or their neutral ones."""
     return faces.neutral_geometry if model == "neutral" else faces.geometry
+
+
+def tells_rest(faces: Dataset) -> bool:
+    """Whether the scans show expressions, and every subject without one, too."""
+    at_rest = faces.subjects[faces.is_neutral]
+    return not faces.is_neutral.all() and bool(np.isin(faces.subjects, at_rest).all())
 
 
 def configuration(
@@ -87,6 +99,7 @@ def configuration(
     n_last: int | None = None,
     masks: str = "none",
     seed: int = 0,
+    rest: bool = False,
 ) -> gan.Config:
     """How a model is trained.
 
@@ -97,6 +110,7 @@ def configuration(
     masks       "none": invalid pixels are learned as they were filled; or "paired": they are
                 hidden from the discriminator (Section 6)
     seed        of the weights and of everything drawn while it is trained
+    rest        whether "faces" have the channels of `REST`
 
     Masks of damage that has nothing to do with what it hides can be told to the discriminator
     (chapter 05). A scan's mask follows its hair and brows, and gives away what belongs there, which
@@ -108,7 +122,8 @@ def configuration(
     Raises `UnknownModelError`, and `gan.ConfigError` for numbers that no training can have.
     """
     if check_model(model) in WHOLE:
-        return _anchored(model, min(resolution, BASE), channels, n_shown, seed)
+        made = CHANNELS[model] + REST * rest
+        return _anchored(made, min(resolution, BASE), channels, n_shown, seed)
     # Smooth or few images are too easy to distinguish from generated ones.
     penalty = {"textures": 0.1}.get(model, 1.0)
     # Few images a step learn most from each; a GPU is as fast with a few more.
@@ -146,10 +161,10 @@ def configuration(
     )
 
 
-def _anchored(model: Model, resolution: int, channels: int, n_shown: int, seed: int) -> gan.Config:
+def _anchored(made: int, resolution: int, channels: int, n_shown: int, seed: int) -> gan.Config:
     return gan.Config(
         resolution=resolution,
-        channels=CHANNELS[model],
+        channels=made,
         architecture="anchored",
         anchors=LATENT,
         latent=LATENT,
@@ -165,8 +180,8 @@ def _anchored(model: Model, resolution: int, channels: int, n_shown: int, seed: 
         penalty=0.1 * (resolution / 128) * 4,
         penalty_every=4,
         average_images=max(1, n_shown / 20),
-        mirrored=(tuple(range(CHANNELS[model])),),
-        negated=(N_TEXTURE,),
+        mirrored=(tuple(range(made)),),
+        negated=tuple(range(N_TEXTURE, made, 3)),
         precision=gan.fastest_precision(),
         seed=seed,
         checkpoint_images=max(1, min(8_000, n_shown // 2)),

@@ -58,9 +58,9 @@ class Length:
     n_shown: int  # images, at each level
     n_last: int | None = None  # at the last level, where it differs; or tiles, of each detail
 
-    def configuration(self, model: Model, masks: str = "none", seed: int = 0) -> gan.Config:
+    def configuration(self, model: Model, **settings: Any) -> gan.Config:
         """How a model of this size is trained: see `face_gan.configuration`."""
-        return face_gan.configuration(model, **vars(self), masks=masks, seed=seed)
+        return face_gan.configuration(model, **vars(self), **settings)
 
 
 LENGTHS: dict[Model, Length] = {
@@ -124,7 +124,8 @@ def train(
     released_models.check_template(folder, faces.template)  # before hours of training
     runs = folder / "runs" if runs is None else runs
     geometry = face_gan.geometry_of(model, training)
-    config = length.configuration(model)
+    rest = model == "faces" and face_gan.tells_rest(training)
+    config = length.configuration(model, rest=rest)
     to = GeometryImages.fit(mapping(config.resolution, faces.template), geometry)
     some = training.take(_spread(len(training), OF_COLOURS))
     colours = Colours.fit(some.textures) if model in face_gan.WHOLE else None
@@ -166,9 +167,9 @@ def release(
             face_gan.geometry_of(model, unseen),
         )
     released_models.save(folder, model, run, to, fit, colours=colours, lift=lift, details=details)
-    if model == "neutral":
-        expressions.save(folder / expressions.FILE, expressions.mean_differences(training))
     made = released_models.load(folder, model)
+    if model == "neutral" or made.tells_rest:
+        expressions.save(folder / expressions.FILE, expressions.mean_differences(training))
     parts = compared(made, training, to)
     write_text(folder / f"{model}.csv", (run.path / "log.csv").read_text(encoding="utf-8"))
     write_bytes(folder / f"{model}.webp", _strip(run))
@@ -209,7 +210,8 @@ def _trusted(lift: Lift, generator: gan.ImageGenerator, unseen: NDArray[np.float
     if n < FEWEST_UNSEEN:
         return lift
     at = GeometryImages(mapping(SCORED, lift.to.mapping.template), lift.to.mean, lift.to.unit)
-    images = gan.sample(generator, n, seed=2)[..., -3:]
+    first = face_gan.N_TEXTURE
+    images = gan.sample(generator, n, seed=2)[..., first : first + 3]
     drawn = np.random.default_rng(2).normal(size=(n, len(lift.components)))
 
     def away(noise: float) -> float:
@@ -293,7 +295,7 @@ def compared(
         found["textures"] = Compared(np.asarray(data.pixels), textures, data.masks)
     if made.geometries is not None and made.model != "textures":
         geometry = face_gan.geometry_of(made.model, scans)
-        own = Compared(made.geometries.to_images(geometry), images[..., -3:])
+        own = Compared(made.geometries.to_images(geometry), images[..., made.geometry_channels()])
         if faces is None:
             found["geometries"] = own
         else:
@@ -301,6 +303,10 @@ def compared(
             at = GeometryImages.fit(mapping(SCORED, scans.template), geometry)
             lifted = at.to_images(faces.geometry)
             found["geometries"] = Compared(at.to_images(geometry), lifted)
+        if made.tells_rest:
+            resting = in_parts(made, n, seed=1, resolution=made.config.resolution, neutral=True)
+            real = at.to_images(face_gan.geometry_of("neutral", scans))
+            found["geometries at rest"] = Compared(real, at.to_images(resting.geometry))
     return found
 
 
@@ -334,11 +340,10 @@ def fidelity(parts: dict[str, Compared]) -> dict[str, dict[str, float]]:
 
 
 def in_parts(
-    made: released_models.ReleasedModel, n: int, seed: int, resolution: int | None = None
+    made: released_models.ReleasedModel, n: int, seed: int, **settings: Any
 ) -> released_models.Made:
-    """Make n faces, some at a time."""
-    some = made.latents(n, seed).split(AT_A_TIME)
-    parts = [made.make(z, resolution=resolution) for z in some]
+    """Make n faces, some at a time; settings are those of `ReleasedModel.make`."""
+    parts = [made.make(z, **settings) for z in made.latents(n, seed).split(AT_A_TIME)]
     fields = zip(*(vars(part).values() for part in parts), strict=True)
     return released_models.Made(
         *(None if of[0] is None else np.concatenate(of) for of in fields)  # type: ignore[arg-type]
@@ -381,7 +386,7 @@ def _compared(
     images: dict[str, gan.Images], seed: int, scans: str, masks: str, length: Length, runs: Path
 ) -> dict[str, Any]:
     torch.set_num_threads(1)
-    config = length.configuration("textures", masks, seed)
+    config = length.configuration("textures", masks=masks, seed=seed)
     run = gan.train(config, images[scans], runs / f"{scans}-{masks}-{seed}", progress=False)
     log = run.log()
     made = gan.to_uint8(gan.sample(run.generator(), DRAWS * len(images["held out"]), seed=1))

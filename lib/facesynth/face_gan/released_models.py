@@ -33,7 +33,7 @@ from facesynth.face_gan.colours import Colours
 from facesynth.face_gan.detailing import NOISE, detailed
 from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.face_gan.lift import Lift
-from facesynth.face_gan.models import N_TEXTURE, Model, check_model
+from facesynth.face_gan.models import CHANNELS, N_TEXTURE, REST, Model, check_model
 from facesynth.face_gan.texture_fit import TextureFit
 from facesynth.files.atomic import write_text
 from facesynth.gan.run_folder import load_tensors, save_tensors
@@ -123,7 +123,7 @@ class ReleasedModel:
 
         truncation  in [0, 1]: less is closer to the mean face
         resolution  of the textures: `resolution`, by default, or a half, a quarter, ... of it
-        neutral     whether the geometries are those of the faces at rest
+        neutral     whether the geometries are those of the faces at rest, where `tells_rest`
         """
         images = self.images(z, truncation)
         size = self.resolution if resolution is None else resolution
@@ -172,16 +172,20 @@ class ReleasedModel:
         """
         if self.geometries is None:
             raise ValueError("this generator makes no geometries")
-        first = images.shape[-1] - 3 if neutral else self._first_geometry
-        chosen = images[..., first : first + 3]
+        chosen = images[..., self.geometry_channels(neutral)]
         if self.lift is not None:
             return self.lift.faces(chosen, drawn)
         return self.geometries.to_geometry(blurred(chosen, blur))
 
+    def geometry_channels(self, neutral: bool = False) -> slice:
+        """Which channels of generated images are geometry, as it comes or at rest."""
+        first = 0 if self.model == "geometries" else N_TEXTURE
+        return slice(first + REST, first + 2 * REST) if neutral else slice(first, first + REST)
+
     @property
-    def _first_geometry(self) -> int:
-        """The channel where geometry begins."""
-        return 0 if self.model == "geometries" else N_TEXTURE
+    def tells_rest(self) -> bool:
+        """Whether it makes faces with and without their expression."""
+        return self.config.channels == CHANNELS["faces"] + REST
 
     def _colours(self, images: NDArray[np.floating]) -> NDArray[np.floating]:
         if self.model == "geometries":
@@ -301,12 +305,15 @@ def _detailer(folder: Path, name: str) -> gan.Detailer:
     return network.eval().requires_grad_(False)
 
 
-def load_first(folder: Path, models: Sequence[Model]) -> ReleasedModel:
-    """The first of some models that is in a folder and makes faces. Raises `WeightsError`."""
+def load_first(folder: Path, models: Sequence[Model], *, at_rest: bool = False) -> ReleasedModel:
+    """The first of some models that is in a folder and makes faces, or makes them at rest.
+
+    Raises `WeightsError`.
+    """
     there = [model for model in models if (folder / f"{model}{SUFFIX}").exists()]
     for model in there:
         made = load(folder, model)
-        if made.makes_faces:
+        if made.makes_faces and (not at_rest or made.tells_rest or model == "neutral"):
             return made
     raise WeightsError(
         f"{folder} holds none of the models {', '.join(models)} that make whole faces; train one: "

@@ -163,8 +163,9 @@ class _Plan:
     def model(self) -> ReleasedModel:
         """The generator."""
         folder = released_models.folder() if self.folder is None else Path(self.folder)
-        any_expression = self.expression is None
-        return load_first(folder, ("faces", "textures") if any_expression else ("neutral",))
+        if self.expression is None:
+            return load_first(folder, ("faces", "textures"))
+        return load_first(folder, ("faces", "neutral"), at_rest=True)
 
     @property
     def settings(self) -> dict[str, str | int | float | None]:
@@ -185,7 +186,8 @@ class _Plan:
     def make(self, some: range) -> list[Face]:
         """The faces of a batch."""
         z = self.latents[some.start : some.stop]
-        made = self.model.make(z, self.truncation, resolution=self.resolution)
+        at_rest = self.expression is not None and self.model.tells_rest
+        made = self.model.make(z, self.truncation, resolution=self.resolution, neutral=at_rest)
         uv, template = self.model.uv, self.model.template
         added = 0 if self.expression is None else self.differences[self.expression]
         detail = [None] * len(z) if made.displacement is None else made.displacement
