@@ -8,6 +8,7 @@ import random
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import joblib
 import numpy as np
@@ -144,8 +145,8 @@ def _draw(chunk: _Chunk) -> Arrays:
         arrays["amplitudes"] = amplitudes.astype(np.float32)
     if chunk.resolution is not None:
         painted = [
-            _paint(chunk.seed, chunk.first + i, chunk.resolution, chunk.whole, shown)
-            for i, shown in enumerate(geometry)
+            _paint(_subject(who, chunk.resolution, chunk.whole), shown)
+            for who, shown in zip(_who(identities, chunk.seed, chunk.first), geometry, strict=True)
         ]
         arrays["textures"] = np.array([texture for texture, _ in painted])
         if chunk.relief:
@@ -173,36 +174,50 @@ def paint(
     Raises ValueError for a negative number or an impossible resolution, and MeshError for vertices
     that do not fit the template.
     """
-    neutral = _shown(sample_faces(1, seed, i)[1], whole)[0]
+    identities, heads = sample_faces(1, seed, i)
+    (who,) = _who(identities, seed, i)
+    neutral = _shown(heads, whole)[0]
     expressive = (neutral, None) if vertices is None else (vertices, neutral)
-    return _paint(seed, i, resolution, whole, *expressive)
+    return _paint(_subject(who, resolution, whole), *expressive)
 
 
 def _paint(
-    seed: int,
-    i: int,
-    resolution: int,
-    whole: bool,
+    subject: tuple[Photometry, Subject],
     vertices: npt.ArrayLike,
     neutral: npt.ArrayLike | None = None,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float16]]:
-    subject = _subject(seed, i, resolution, whole)
-    texture, relief = _photometry(resolution, whole).paint(subject, vertices, neutral)
+    texture, relief = subject[0].paint(subject[1], vertices, neutral)
     return colour.to_uint8(texture), relief.astype(np.float16)
 
 
+class _Who(NamedTuple):
+    """What a subject's looks are drawn by."""
+
+    seed: int
+    number: int
+    masculinity: float
+    shares: tuple[float, ...]
+    age: float
+    weight: float
+    muscle: float
+
+
+def _who(identities: Identities, seed: int, first: int) -> list[_Who]:
+    i = identities
+    numbers = zip(i.masculinity, i.shares, i.age, i.weight, i.muscle, strict=True)
+    return [
+        _Who(seed, first + k, float(m), tuple(map(float, shares)), *map(float, others))
+        for k, (m, shares, *others) in enumerate(numbers)
+    ]
+
+
 @functools.lru_cache(maxsize=1)  # a subject's expressions are painted one after another
-def _subject(seed: int, i: int, resolution: int, whole: bool) -> Subject:
-    identities = sample_faces(1, seed, i)[0]
-    look = sample_appearance(
-        np.random.default_rng([seed, 3, i, 0]),
-        float(identities.masculinity[0]),
-        identities.shares[0],
-        float(identities.age[0]),
-        float(identities.weight[0]),
-        float(identities.muscle[0]),
-    )
-    return _photometry(resolution, whole).subject(look, np.random.default_rng([seed, 3, i, 1]))
+def _subject(who: _Who, resolution: int, whole: bool) -> tuple[Photometry, Subject]:
+    seed, number, masculinity, shares, *others = who
+    of_look, of_skin = (np.random.default_rng([seed, 3, number, k]) for k in range(2))
+    photometry = _photometry(resolution, whole)
+    look = sample_appearance(of_look, masculinity, shares, *others)
+    return photometry, photometry.subject(look, of_skin)
 
 
 @functools.cache
