@@ -262,8 +262,11 @@ def train(
     "--resolution", type=int, help="Of the textures: the model's, a half or a quarter of it."
 )
 @click.option(
-    "--truncation", type=float, default=1.0, help="In (0, 1]: less is closer to the mean face."
+    "--variation", type=float, default=1.0, help="In (0, 1]: less is closer to the mean face."
 )
+@click.option("--like", metavar="FACE", help="Relatives of a face, by its name: face-0-0003.")
+@click.option("--amount", type=float, default=0.4, help="By which they differ, from 0 to 1.")
+@click.option("--to", metavar="FACE", help="Instead, the way from that face to this.")
 @_seed
 def synthesize(out: Path, count: int, seed: int, **settings: Any) -> None:
     """Make new faces, to be opened in Blender or a browser.

@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import itertools
 import shutil
 import subprocess
 import sys
@@ -205,12 +206,49 @@ def test_smaller_textures_are_means_of_larger_ones(faces):
 
 def test_truncated_faces_are_more_alike():
     def spread(truncation):
-        made = facesynth.synthesize(8, seed=0, truncation=truncation)
+        made = facesynth.synthesize(8, seed=0, variation=truncation)
         return np.std([face.vertices for face in made], axis=0).mean()
 
     spreads = [spread(truncation) for truncation in (0.001, 0.1, 0.5, 1.0)]
     assert spreads == sorted(spreads)
     assert spreads[0] < 0.1 * spreads[-1]
+
+
+def test_relatives_differ_by_an_amount(faces):
+    def away(amount):
+        made = facesynth.synthesize(3, seed=9, like="face-3-0002", amount=amount)
+        return np.mean([np.abs(face.vertices - faces[2].vertices).mean() for face in made])
+
+    away_by = [away(amount) for amount in (0.0, 0.2, 0.5, 1.0)]
+    assert away_by[0] < 1e-3
+    assert away_by == sorted(away_by)
+    others = facesynth.synthesize(3, seed=9)
+    anybody = facesynth.synthesize(3, seed=9, like="face-3-0002", amount=1.0)
+    for face, other in zip(anybody, others, strict=True):
+        np.testing.assert_allclose(face.vertices, other.vertices, atol=1e-3)
+
+
+def test_the_way_from_face_to_face(faces):
+    way = facesynth.synthesize(5, like="face-3-0000", to="face-3-smile-0001")
+    for face, end in ((way[0], faces[0]), (way[-1], faces[1])):
+        np.testing.assert_allclose(face.vertices, end.vertices, atol=0.01)
+    steps = [np.abs(a.vertices - b.vertices).mean() for a, b in itertools.pairwise(way)]
+    whole = np.abs(way[0].vertices - way[-1].vertices).mean()
+    assert max(steps) < 0.6 * whole
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"like": "ada"}, "'ada' is not the name of a face that a seed makes"),
+        ({"like": "face-0-0001-like-2-0000"}, "is not the name of a face that a seed makes"),
+        ({"to": "face-0-0001"}, "a way to face-0-0001 begins at a face"),
+        ({"like": "face-0-0001", "amount": 1.5}, "amount must be in"),
+    ],
+)
+def test_relatives_of_nobody_are_named(arguments, message):
+    with pytest.raises(synthesis.SynthesisError, match=message):
+        facesynth.synthesize(1, **arguments)
 
 
 def test_the_same_people_make_every_expression():
@@ -309,8 +347,8 @@ def test_an_unknown_size_is_named(resolution):
 
 @pytest.mark.parametrize("truncation", [0.0, -1.0, 1.5, np.nan])
 def test_a_truncation_outside_of_0_to_1_is_named(truncation):
-    with pytest.raises(synthesis.SynthesisError, match="truncation must be in"):
-        facesynth.synthesize(1, truncation=truncation)
+    with pytest.raises(synthesis.SynthesisError, match="variation must be in"):
+        facesynth.synthesize(1, variation=truncation)
 
 
 def test_an_unknown_expression_is_named():
@@ -359,6 +397,11 @@ def test_the_command_writes_expressions_beside_each_other(tmp_path):
     assert len(list(tmp_path.glob("*.glb"))) == 2
     assert (tmp_path / "face-0-smile-0000.png").exists()
     assert (tmp_path / "faces-0-anger.csv").exists()
+    command = ["synthesize", "--count", "2", "--like", "face-0-smile-0000", "--out", str(tmp_path)]
+    assert main([*command, "--amount", "0.1"]) == 0
+    assert main([*command, "--to", "face-0-0001"]) == 0
+    assert (tmp_path / "face-0-smile-0000-like-0-0001.png").exists()
+    assert (tmp_path / "face-0-smile-0000-to-0-0001-0001.png").exists()
 
 
 @pytest.mark.parametrize(
@@ -367,7 +410,7 @@ def test_the_command_writes_expressions_beside_each_other(tmp_path):
         (["--count", "0"], "count must be at least 1, got 0"),
         (["--count", "-1"], "count must be at least 1, got -1"),
         (["--resolution", "200"], "unsupported texture size 200 x 200"),
-        (["--truncation", "2"], "truncation must be in"),
+        (["--variation", "2"], "variation must be in"),
     ],
 )
 def test_the_command_says_what_is_wrong(arguments, message, tmp_path, capsys):
@@ -424,7 +467,7 @@ def test_a_stopped_command_leaves_whole_faces_and_resumes(tmp_path, monkeypatch,
     written.clear()
     assert main([*command, str(out)]) == 0
     assert not written
-    assert main([*command, str(out), "--truncation", "0.5"]) == 1
+    assert main([*command, str(out), "--variation", "0.5"]) == 1
     assert "made with other settings: see faces-0.json" in capsys.readouterr().err
 
 

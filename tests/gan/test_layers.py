@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facesynth.gan import Discriminator, Generator
+from facesynth.gan import Discriminator, Generator, great_circle
 from facesynth.gan.layers import (
     DownConv,
     EqualizedConv,
@@ -333,3 +333,18 @@ def test_a_resolution_that_a_network_does_not_have_is_named():
             generator(noise(4, 5), r)
         with pytest.raises(ValueError, match=rf"\b{r}\b"):
             discriminator(noise(4, 3, r, r))
+
+
+@given(st.integers(0, 2**31), st.integers(2, 9))
+def test_a_great_circle_keeps_its_length_and_turns_evenly(seed, steps):
+    source = torch.Generator().manual_seed(seed)
+    a, b = torch.randn(2, 32, generator=source)
+    way = great_circle(a, b, steps)
+    torch.testing.assert_close(way[0], a, atol=1e-4, rtol=0)
+    torch.testing.assert_close(way[-1], b, atol=1e-4, rtol=0)
+    lengths = torch.linspace(0, 1, steps) * (b.norm() - a.norm()) + a.norm()
+    torch.testing.assert_close(way.norm(dim=1), lengths, atol=1e-3, rtol=0)
+    turned = torch.cosine_similarity(way[1:], way[:-1])
+    torch.testing.assert_close(turned, turned[:1].expand_as(turned), atol=1e-4, rtol=0)
+    still = great_circle(a, a, steps)
+    torch.testing.assert_close(still, a.expand(steps, -1), atol=1e-3, rtol=0)

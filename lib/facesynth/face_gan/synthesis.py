@@ -9,6 +9,7 @@ import csv
 import functools
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +25,10 @@ from facesynth.face_gan.face import Face
 from facesynth.face_gan.released_models import ReleasedModel, load_first
 from facesynth.files import tables
 from facesynth.files.atomic import write_text
+from facesynth.gan import great_circle
 
 HALVINGS = 2  # textures come in the generator's size, half and a quarter of it
+AMOUNT = 0.4  # by which relatives differ
 BATCH = 8  # faces made at a time: more are not faster on a processor, and take memory
 
 
@@ -51,7 +54,10 @@ def synthesize(
     *,
     expression: str | None = None,
     resolution: int | None = None,
-    truncation: float = 1.0,
+    variation: float = 1.0,
+    like: str | None = None,
+    to: str | None = None,
+    amount: float = AMOUNT,
     model: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> list[Face]:
@@ -64,16 +70,21 @@ def synthesize(
                 generator makes faces with whatever expression comes
     resolution  pixels along the side of the textures: as many as the generator makes, by default,
                 or half, or a quarter of them
-    truncation  in (0, 1]: how far from the average face they may be; less is safer and more alike
+    variation   in (0, 1]: how far from the average face they may be; less is safer and more alike
+                (it truncates the latent vectors)
+    like        the name of a face as `write` gives them, such as "face-3-0007": its relatives are
+                made, who differ from it by `amount` in [0, 1]: 0 is the face, 1 anybody
+    to          the name of another face: the way from `like` to it is made, in n steps
     model       a folder of models that `facesynth train` has made; by default the package's own.
                 A generator of textures and geometries together is preferred, and one of textures,
                 whose geometries follow by least squares (Section 7.2), comes next
     progress    whether to show a bar
 
     Raises `CountError`, `UnknownExpressionError`, `UnknownSizeError`, and `WeightsError` where the
-    generator is missing or altered; `SynthesisError` for a truncation that is not in (0, 1].
+    generator is missing or altered; `SynthesisError` for a variation or an amount out of range, or
+    a name that is not a face's.
     """
-    plan = _Plan(n, seed, expression, resolution, truncation, model)
+    plan = _Plan(n, seed, expression, resolution, variation, model, like, to, amount)
     with tqdm(total=n, unit=" faces", desc="synthesizing", disable=not progress) as bar:
         made: list[Face] = []
         for some in plan.batches:
@@ -89,7 +100,10 @@ def write(
     *,
     expression: str | None = None,
     resolution: int | None = None,
-    truncation: float = 1.0,
+    variation: float = 1.0,
+    like: str | None = None,
+    to: str | None = None,
+    amount: float = AMOUNT,
     model: str | os.PathLike[str] | None = None,
 ) -> list[str]:
     """Make faces as `synthesize` does, and write each as GLB, OBJ and picture; return their names.
@@ -100,8 +114,8 @@ def write(
     `synthesize` does, before anything is written; `SynthesisError` where the folder has faces of
     this name that were made with other settings; and `WriteError`.
     """
-    plan = _Plan(n, seed, expression, resolution, truncation, model)
-    kind = f"{seed}" if expression is None else f"{seed}-{expression}"
+    plan = _Plan(n, seed, expression, resolution, variation, model, like, to, amount)
+    kind = plan.kind
     names = [f"face-{kind}-{k:04d}" for k in range(n)]
     _settle(folder / f"faces-{kind}.json", plan.settings)
     groups = GROUPS if model is None else ()
@@ -131,14 +145,23 @@ class _Plan:
     seed: int
     expression: str | None
     resolution: int | None
-    truncation: float
+    variation: float
     folder: str | os.PathLike[str] | None
+    like: str | None
+    to: str | None
+    amount: float
 
     def __post_init__(self) -> None:
         if self.n < 1:
             raise CountError(f"count must be at least 1, got {self.n}")
-        if not 0 < self.truncation <= 1:
-            raise SynthesisError(f"truncation must be in (0, 1], got {self.truncation}")
+        if not 0 < self.variation <= 1:
+            raise SynthesisError(f"variation must be in (0, 1], got {self.variation}")
+        if not 0 <= self.amount <= 1:
+            raise SynthesisError(f"amount must be in [0, 1], got {self.amount}")
+        if self.to is not None and self.like is None:
+            raise SynthesisError(f"a way to {self.to} begins at a face: give its name by `like`")
+        for name in filter(None, (self.like, self.to)):
+            _named(name)
         if self.expression not in (None, *self.differences):
             raise UnknownExpressionError(
                 f"unknown expression {self.expression!r}; there are {', '.join(self.differences)}"
@@ -170,13 +193,33 @@ class _Plan:
     @property
     def settings(self) -> dict[str, str | int | float | None]:
         """What the faces depend on, beside count and seed."""
-        names = ("expression", "resolution", "truncation")
+        names = ("expression", "resolution", "variation", "like", "to", "amount")
         return {"weights": self.model.digest} | {name: getattr(self, name) for name in names}
 
     @functools.cached_property
     def latents(self) -> torch.Tensor:
         """One for each face."""
-        return self.model.latents(self.n, self.seed)
+        if self.like is None:
+            return self.model.latents(self.n, self.seed)
+        first = self._latent(self.like)
+        if self.to is not None:
+            return great_circle(first, self._latent(self.to), self.n)
+        share = float(np.sqrt(1 - self.amount**2))  # so that all are as likely as any
+        return share * first + self.amount * self.model.latents(self.n, self.seed)
+
+    def _latent(self, name: str) -> torch.Tensor:
+        """The latent vector of a face by its name."""
+        seed, number = _named(name)
+        return self.model.latents(number + 1, seed)[number]
+
+    @property
+    def kind(self) -> str:
+        """What the names of the faces have in common."""
+        found = f"{self.seed}" if self.expression is None else f"{self.seed}-{self.expression}"
+        if self.like is None:
+            return found
+        first, last = (name and name.removeprefix("face-") for name in (self.like, self.to))
+        return f"{first}-to-{last}" if self.to else f"{first}-like-{found}"
 
     @property
     def batches(self) -> list[range]:
@@ -187,7 +230,7 @@ class _Plan:
         """The faces of a batch."""
         z = self.latents[some.start : some.stop]
         at_rest = self.expression is not None and self.model.tells_rest
-        made = self.model.make(z, self.truncation, resolution=self.resolution, neutral=at_rest)
+        made = self.model.make(z, self.variation, resolution=self.resolution, neutral=at_rest)
         uv, template = self.model.uv, self.model.template
         added = 0 if self.expression is None else self.differences[self.expression]
         detail = [None] * len(z) if made.displacement is None else made.displacement
@@ -195,6 +238,16 @@ class _Plan:
             Face(v + added, t, uv, template, d)
             for v, t, d in zip(made.geometry, made.textures, detail, strict=True)
         ]
+
+
+def _named(name: str) -> tuple[int, int]:
+    """The seed and the number of a face by its name. Raises `SynthesisError`."""
+    found = re.fullmatch(r"face-(\d+)(?:-[^-]+)?-(\d{4,})", name)
+    if not found:
+        raise SynthesisError(
+            f"{name!r} is not the name of a face that a seed makes, such as face-0-0003"
+        )
+    return int(found[1]), int(found[2])
 
 
 def _settle(path: Path, settings: dict[str, str | int | float | None]) -> None:

@@ -28,7 +28,7 @@ from .run_folder import (
     load_generator,
     save_generator,
 )
-from .sampling import generate, latents, sample, to_uint8
+from .sampling import generate, great_circle, latents, sample, to_uint8
 from .training import train
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "apply_mask",
     "fastest_precision",
     "generate",
+    "great_circle",
     "latents",
     "load_generator",
     "sample",

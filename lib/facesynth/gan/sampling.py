@@ -43,6 +43,22 @@ def generate(generator: ImageGenerator, z: Tensor, truncation: float = 1.0) -> N
     return images.permute(0, 2, 3, 1).contiguous().numpy()
 
 
+def great_circle(a: Tensor, b: Tensor, steps: int) -> Tensor:
+    """Latent vectors (steps, latent) from a to b.
+
+    All are about as likely; on a straight line, those between would be nearer to the mean than
+    any that is drawn.
+    """
+    length, other = a.norm(), b.norm()
+    a, b = a / length, b / other
+    angle = torch.arccos((a * b).sum().clamp(-1, 1))
+    t = torch.linspace(0, 1, steps)[:, None]
+    if angle.sin() < 1e-6:  # the same direction: there is no arc
+        return a * torch.lerp(length, other, t)
+    way = (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / angle.sin()
+    return way * torch.lerp(length, other, t)
+
+
 def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Convert images in [-1, 1] to uint8, rounded; values outside are clipped."""
     return (np.clip(images, -1, 1) * 127.5 + 128).astype(np.uint8)
