@@ -7,8 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from facesynth.gan import Config, Images, generate, latents, sample, train
-from facesynth.gan.anchored import AnchoredGenerator, ResidualDiscriminator, StyledConv
+from facesynth.gan import Config, ConfigError, Images, generate, latents, sample, train
+from facesynth.gan.anchored import (
+    AnchoredGenerator,
+    ResidualDiscriminator,
+    StyledConv,
+    TwoDiscriminators,
+)
 from facesynth.morphable_model import MorphableModel
 
 R, N = 16, 60
@@ -114,8 +119,33 @@ def test_a_discriminator_does_not_look_at_the_margin():
     assert network(images).shape == (4,)
 
 
-def test_a_run_resumes_to_the_same_weights(faces, tmp_path):
-    whole = train(SMALL, faces, tmp_path / "whole", progress=False)
+def test_of_two_discriminators_one_sees_no_fine_coordinates():
+    torch.manual_seed(0)
+    network = TwoDiscriminators(R, 6, 128, 8, 4, fine=3).requires_grad_(False)
+    images = torch.randn(4, 6, R, R)
+    checks = (-1.0) ** torch.arange(R)  # stripes, whose means over 2 x 2 pixels are 0
+    score = network(images)
+    assert score.shape == (4,)
+    for channel in range(6):
+        other = images.clone()
+        other[:, channel] += checks
+        changed = (network(other) - score).abs().max()
+        assert changed > 1e-3 if channel < 3 else changed < 1e-4
+        other = images.clone()
+        other[:, channel] += 1
+        assert (network(other) - score).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("fine", [0, 4])
+def test_fine_channels_are_some_of_all(fine):
+    with pytest.raises(ConfigError, match=f"fine_channels must be from 1 to 3, .* got {fine}"):
+        dataclasses.replace(SMALL, fine_channels=fine)
+
+
+@pytest.mark.parametrize("fine", [None, 2])
+def test_a_run_resumes_to_the_same_weights(fine, faces, tmp_path):
+    config = dataclasses.replace(SMALL, fine_channels=fine)
+    whole = train(config, faces, tmp_path / "whole", progress=False)
 
     class Stopped:
         def __init__(self, pixels):
@@ -134,8 +164,8 @@ def test_a_run_resumes_to_the_same_weights(faces, tmp_path):
             return self.pixels[index]
 
     with pytest.raises(InterruptedError):
-        train(SMALL, Images(Stopped(faces.pixels)), tmp_path / "cut", progress=False)
-    cut = train(SMALL, faces, tmp_path / "cut", progress=False)
+        train(config, Images(Stopped(faces.pixels)), tmp_path / "cut", progress=False)
+    cut = train(config, faces, tmp_path / "cut", progress=False)
     for name in ("generator.safetensors", "checkpoint.safetensors"):
         a, b = load_file(whole.path / name), load_file(cut.path / name)
         assert a.keys() == b.keys()
@@ -145,5 +175,5 @@ def test_a_run_resumes_to_the_same_weights(faces, tmp_path):
     assert moved.mix != 0
     again = sample(moved, 3, 0)
     assert again.shape == (3, R, R, 3)
-    other = train(dataclasses.replace(SMALL, seed=1), faces, tmp_path / "other", progress=False)
+    other = train(dataclasses.replace(config, seed=1), faces, tmp_path / "other", progress=False)
     assert np.abs(sample(other.generator(), 3, 0) - again).max() > 0.01

@@ -166,6 +166,7 @@ def _anchored(made: int, resolution: int, channels: int, n_shown: int, seed: int
         resolution=resolution,
         channels=made,
         architecture="anchored",
+        fine_channels=N_TEXTURE,
         anchors=LATENT,
         latent=LATENT,
         capacity=8 * resolution * channels // 64,

@@ -197,6 +197,36 @@ class ResidualDiscriminator(nn.Module):
         return self.score(x).squeeze(1).float()
 
 
+class TwoDiscriminators(nn.Module):
+    """One for some channels at all levels, and one for all channels from half of the pixels on.
+
+    Their scores are added, as log p(texture) and log p(geometry | texture) are: coordinates vary
+    slowly, and in one network they are easier to tell apart than textures, which then learn little.
+
+    fine : the first so many channels, of which the first discriminator sees every pixel.
+    """
+
+    def __init__(
+        self,
+        resolution: int,
+        channels: int,
+        capacity: int,
+        max_channels: int,
+        group: int,
+        fine: int,
+    ) -> None:
+        super().__init__()
+        self.n_fine = fine
+        self.fine = ResidualDiscriminator(resolution, fine, capacity, max_channels, group)
+        half = resolution // 2
+        self.coarse = ResidualDiscriminator(half, channels, capacity, max_channels, group)
+
+    def forward(self, image: Tensor, alpha: float | Tensor = 1.0) -> Tensor:
+        """Map images (b, channels, r, r) to scores (b,)."""
+        score: Tensor = self.fine(image[:, : self.n_fine]) + self.coarse(F.avg_pool2d(image, 2))
+        return score
+
+
 def replicated(x: Tensor) -> Tensor:
     """Images (b, c, h, w) with their border repeated once around: zeros would be seen as a rim."""
     x = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)  # faster than `F.pad` is on processors

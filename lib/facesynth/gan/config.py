@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from .anchored import AnchoredGenerator, ResidualDiscriminator
+from .anchored import AnchoredGenerator, ResidualDiscriminator, TwoDiscriminators
 from .detail import MARGIN, PLACE, SMALL, TILE, Detailer
 from .losses import LOSSES
 from .networks import SMALLEST, Discriminator, Generator, ImageGenerator, levels
@@ -52,6 +52,7 @@ class Config:
     masked_channels: int | None = None  # masks hide the first so many channels; None: all
 
     architecture: str = "progressive"  # of both networks: see `ARCHITECTURES`
+    fine_channels: int | None = None  # of an anchored one's: the others are seen at half the pixels
     anchors: int = 200  # principal components that an anchored generator begins with
     scale: int = 4  # how many times as many pixels along a side a detailer makes
 
@@ -133,11 +134,12 @@ class Config:
                 f"mirrored must be one group of all {self.channels} channels, or empty, if masks "
                 f"is {self.masks!r}, got {self.mirrored}"
             )
-        if self.masked_channels is not None and not 0 < self.masked_channels <= self.channels:
-            raise ConfigError(
-                f"masked_channels must be from 1 to {self.channels}, the number of channels, got "
-                f"{self.masked_channels}"
-            )
+        for name in ("masked_channels", "fine_channels"):
+            some = getattr(self, name)
+            if some is not None and not 0 < some <= self.channels:
+                raise ConfigError(
+                    f"{name} must be from 1 to {self.channels}, the number of channels, got {some}"
+                )
 
     def batch_at(self, resolution: int) -> int:
         """Images per step at a resolution: those of the smallest side in `batch` that covers it."""
@@ -185,7 +187,7 @@ class Config:
             )
         return Generator(self.resolution, self.channels, self.latent, *widths)
 
-    def discriminator(self) -> Discriminator | ResidualDiscriminator:
+    def discriminator(self) -> Discriminator | ResidualDiscriminator | TwoDiscriminators:
         """Create a discriminator."""
         seen = self.channels + (self.masks == "paired")  # paired masks are one more channel
         widths = self.capacity, self.max_channels, self.group
@@ -193,6 +195,8 @@ class Config:
             seen, margin = seen + SMALL + PLACE, MARGIN * self.scale
             return ResidualDiscriminator(TILE, seen, *widths, margin)
         if self.architecture == "anchored":
+            if self.fine_channels is not None:
+                return TwoDiscriminators(self.resolution, seen, *widths, self.fine_channels)
             return ResidualDiscriminator(self.resolution, seen, *widths)
         return Discriminator(self.resolution, seen, *widths)
 
