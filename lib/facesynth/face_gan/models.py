@@ -178,7 +178,7 @@ def _anchored(made: int, resolution: int, channels: int, n_shown: int, seed: int
         last_images=n_shown,
         learning_rate=0.003,
         decay_images=n_shown // 2,
-        penalty=0.1 * (resolution / 128) * 4,
+        penalty=1.0 * (resolution / 128) * 4,  # less, and few scans are learned by heart
         penalty_every=4,
         average_images=max(1, n_shown / 20),
         mirrored=(tuple(range(made)),),
