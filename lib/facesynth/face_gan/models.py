@@ -8,7 +8,7 @@ generator makes each person with and without. These generators of whole faces be
 model (`gan.anchored`), at few pixels; other networks add the finer levels.
 """
 
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,21 +173,12 @@ def _anchored(made: int, resolution: int, channels: int, n_shown: int, seed: int
         max_channels=channels,
         first_resolution=resolution,
         batch={1024: 8},
-        fade_images=0,
-        stable_images=0,
-        last_images=n_shown,
-        learning_rate=0.003,
-        decay_images=n_shown // 2,
         penalty=1.0 * (resolution / 128) * 4,  # less, and few scans are learned by heart
-        penalty_every=4,
-        average_images=max(1, n_shown / 20),
         mirrored=(tuple(range(made)),),
         negated=tuple(range(N_TEXTURE, made, 3)),
-        precision=gan.fastest_precision(),
         seed=seed,
-        checkpoint_images=max(1, min(8_000, n_shown // 2)),
         sample_images=max(1, n_shown // 6),
-        log_images=max(1, n_shown // 100),
+        **_all_levels_at_once(n_shown),
     )
 
 
@@ -204,20 +195,27 @@ def detail_configuration(
         max_channels=channels,
         first_resolution=tiles.resolution,
         batch={1024: 16},
-        fade_images=0,
-        stable_images=0,
-        last_images=n_shown,
-        learning_rate=0.003,
-        decay_images=n_shown // 2,
         penalty=1.0,
-        penalty_every=4,
-        average_images=max(1, n_shown / 20),
-        precision=gan.fastest_precision(),
         seed=seed,
-        checkpoint_images=max(1, min(8_000, n_shown // 2)),
         sample_images=max(1, n_shown // 3),
-        log_images=max(1, n_shown // 100),
+        **_all_levels_at_once(n_shown),
     )
+
+
+def _all_levels_at_once(n_shown: int) -> dict[str, Any]:
+    """The schedule of networks that do not grow."""
+    return {
+        "fade_images": 0,
+        "stable_images": 0,
+        "last_images": n_shown,
+        "learning_rate": 0.003,
+        "decay_images": n_shown // 2,
+        "penalty_every": 4,
+        "average_images": max(1, n_shown / 20),
+        "precision": gan.fastest_precision(),
+        "checkpoint_images": max(1, min(8_000, n_shown // 2)),
+        "log_images": max(1, n_shown // 100),
+    }
 
 
 def split(faces: Dataset, n_test: int) -> tuple[Dataset, Dataset]:

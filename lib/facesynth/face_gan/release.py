@@ -127,8 +127,10 @@ def train(
     rest = model == "faces" and face_gan.tells_rest(training)
     config = length.configuration(model, rest=rest)
     to = GeometryImages.fit(mapping(config.resolution, faces.template), geometry)
-    some = training.take(_spread(len(training), OF_COLOURS))
-    colours = Colours.fit(some.textures) if model in face_gan.WHOLE else None
+    colours = None
+    if model in face_gan.WHOLE:
+        some = training.take(_some(len(training), OF_COLOURS))
+        colours = Colours.fit(some.textures)
     data = face_gan.training_images(model, training, to, colours)
     run = gan.train(config, data, runs / model, progress=progress)
     details = []
@@ -199,7 +201,7 @@ def release(
     return card
 
 
-def _spread(n: int, most: int) -> NDArray[np.intp]:
+def _some(n: int, most: int) -> NDArray[np.intp]:
     """Some of n scans, at random."""
     return np.sort(np.random.default_rng(0).permutation(n)[:most])
 
@@ -210,8 +212,7 @@ def _trusted(lift: Lift, generator: gan.ImageGenerator, unseen: NDArray[np.float
     if n < FEWEST_UNSEEN:
         return lift
     at = GeometryImages(mapping(SCORED, lift.to.mapping.template), lift.to.mean, lift.to.unit)
-    first = face_gan.N_TEXTURE
-    images = gan.sample(generator, n, seed=2)[..., first : first + 3]
+    images = gan.sample(generator, n, seed=2)[..., face_gan.N_TEXTURE :][..., : face_gan.REST]
     drawn = np.random.default_rng(2).normal(size=(n, len(lift.components)))
 
     def away(noise: float) -> float:
@@ -283,7 +284,7 @@ def compared(
     made: released_models.ReleasedModel, scans: Dataset, to: GeometryImages
 ) -> dict[str, Compared]:
     """What a model makes beside scans, part by part."""
-    scans = scans.take(_spread(len(scans), 2 * N_SCORED))
+    scans = scans.take(_some(len(scans), 2 * N_SCORED))
     n, found = len(scans) // 2, {}
     images = gan.sample(made.generator, n, seed=1)
     side = min(made.resolution, FINEST_SCORED)
