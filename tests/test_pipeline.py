@@ -1,5 +1,6 @@
 """Anybody's scans and template, the whole way, by the commands of an installed wheel."""
 
+import csv
 import json
 import os
 import shutil
@@ -59,6 +60,22 @@ def run(tmp_path_factory):
     return facesynth
 
 
+def multiply(data, times):
+    """Repeat a data set's scans, as those of other subjects."""
+    with (data / "scans.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    files = {row["file"] for row in rows}
+    with (data / "scans.csv").open("a", newline="") as file:
+        for k in range(1, times):
+            for name in files:
+                copy = data / f"scans/{k}{name}.npz"
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copyfile(data / f"scans/{name}.npz", copy)
+            for row in rows:
+                named = {key: f"{k}{row[key]}" for key in ("name", "file", "subject")}
+                csv.DictWriter(file, row).writerow(row | named)
+
+
 def test_from_scans_to_the_report(run, tmp_path):
     scans, data, models = tmp_path / "scans", tmp_path / "data", tmp_path / "models"
     run("scan", "--subjects", 3, "--resolution", 64, "--out", scans, "--seed", 2)
@@ -68,11 +85,12 @@ def test_from_scans_to_the_report(run, tmp_path):
     assert "14 scans in" in told
     assert "1 failed" in told
 
+    multiply(data, 4)  # there are too few to learn from
     size = ["--resolution", R, "--channels", 16, "--images", 400, "--held-out", 4]
     run("train", data, "--model", "textures", "--out", models, *size)
     card = json.loads((models / "textures.json").read_text())
     assert card["data"]["held out"] == ["0000"]
-    assert card["data"]["scans"] == 9
+    assert card["data"]["scans"] == 4 * 14 - 5
 
     run("synthesize", "--count", 1, "--out", tmp_path / "released")  # by the package's own model
     assert len(list((tmp_path / "released").glob("*.glb"))) == 1

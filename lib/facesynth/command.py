@@ -13,7 +13,7 @@ from facesynth import presets
 from facesynth.files.units import MM
 
 STOPPED = 130  # a shell's status for a command that Ctrl-C ended
-MODELS = ("textures", "geometries", "faces", "neutral")
+MODELS = ("textures", "geometries", "faces")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -232,24 +232,25 @@ def train(
 ) -> None:
     """Train a generator on a data set (Sections 7.1, 7.2, 8 and 9).
 
-    textures: of them alone, and a linear fit that says which geometry belongs to each;
-    geometries: of them alone; faces: both together; neutral: both, without expression.
-    The first two grow level by level, as the paper's; the others begin as a morphable model, and
-    further networks add detail. By default, a model has the size of the book's, which takes a
-    processor hours to days. A stopped run resumes.
+    faces: texture and geometry together, with expression and at rest; begins as a morphable model,
+    and further networks add detail. Or, grown level by level as in the paper, textures: of them
+    alone, and a linear fit that says which geometry belongs to each; and geometries: of them alone.
+    By default, a model has the size of the book's, which takes a processor an hour or two. A
+    stopped run resumes.
     """
     from dataclasses import replace
 
     from facesynth.dataset.dataset import load
     from facesynth.face_gan import release
 
-    length = release.LENGTHS[model]
+    faces = load(dataset)
+    length = release.length_for(model, faces)
     if images is not None:
         length = replace(length, n_shown=images, n_last=None)
     length = replace(
         length, resolution=resolution or length.resolution, channels=channels or length.channels
     )
-    release.train(model, load(dataset), out, runs=runs, length=length, n_test=held_out)
+    release.train(model, faces, out, runs=runs, length=length, n_test=held_out)
     click.echo(f"written: {out / model}.safetensors and its card, {out / model}.json")
 
 
@@ -376,7 +377,7 @@ def corrupted_data(
 def damaged_scans(dataset: Path, runs: Path, out: Path, jobs: int) -> None:
     """Learn textures from all scans and from clean ones alone, with masks and without."""
     from facesynth.dataset.dataset import load
-    from facesynth.face_gan import release
+    from facesynth.face_gan.damaged_scans import COMPARISON, compare
 
-    release.compare(load(dataset), runs, out, n_jobs=jobs)
-    click.echo(f"written: {out / release.COMPARISON}")
+    compare(load(dataset), runs, out, n_jobs=jobs)
+    click.echo(f"written: {out / COMPARISON}")

@@ -171,7 +171,7 @@ def save(path: Path, differences: Mapping[str, Floats]) -> None:
 
 def load(path: Path) -> dict[str, NDArray[np.float32]]:
     """Read what `save` wrote. Raises `ExpressionsError` for a missing or damaged file."""
-    advice = "`make faces` writes it, and training a model of neutral faces, too"
+    advice = "`make faces` writes it, and training a model of faces, too"
     with arrays.readable(path, ExpressionsError, advice):
         return {name: of.astype(np.float32) for name, of in arrays.read(path).items()}
 

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from changed_scans import changed
 from PIL import Image
 
 import facesynth
@@ -14,7 +15,7 @@ from facesynth import gan
 from facesynth.command import main
 from facesynth.dataset.dataset import Dataset
 from facesynth.dataset.sources import DatasetError
-from facesynth.face_gan import lift, released_models
+from facesynth.face_gan import damaged_scans, lift, released_models, scoring
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan import release as face_gan_release
 from facesynth.face_gan.release import Length
@@ -40,9 +41,10 @@ def sizes():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(face_gan_release, "LENGTHS", dict.fromkeys(face_gan.CHANNELS, SMALL))
         patch.setattr(face_gan_release, "N_TEST", N_TEST)
-        patch.setattr(face_gan_release, "N_COMPARED", N_TEST)
-        patch.setattr(face_gan_release, "COMPONENTS", (3, None))
-        patch.setattr(face_gan_release, "SEEDS", 2)
+        patch.setattr(face_gan_release, "FEWEST", 8)
+        patch.setattr(damaged_scans, "N_COMPARED", N_TEST)
+        patch.setattr(scoring, "COMPONENTS", (3, None))
+        patch.setattr(damaged_scans, "SEEDS", 2)
         yield
 
 
@@ -72,7 +74,7 @@ def test_a_card_says_what_was_trained_on_what_and_how_good_it_is(model, faces, w
         },
     )
     assert gan.Config.from_json(json.dumps(card["configuration"])) == made.config
-    if model in face_gan.WHOLE:
+    if model == "faces":
         assert made.lift.noise in face_gan_release.NOISES
     assert card["images shown"] == card["images of the schedule"] == made.config.images
     assert set(card["fidelity"]) == {*card["sliced Wasserstein distances x 1000"]} - {"n"}
@@ -80,13 +82,13 @@ def test_a_card_says_what_was_trained_on_what_and_how_good_it_is(model, faces, w
     found = card["sliced Wasserstein distances x 1000"]
     assert found.pop("n") == (N - N_TEST) // 2
     parts = {model}
-    if model in face_gan.WHOLE:
+    if model == "faces":
         parts = {"textures", "geometries", "geometries, before they are lifted"}
     assert set(found) == parts
     for rows in found.values():
         assert set(rows) == {"real", "generated", "pca 3", "pca all"}
         assert min(rows["generated"]["32"], rows["real"]["32"]) > 0
-        if model not in face_gan.WHOLE:  # which begin well
+        if model != "faces":  # which begin well
             assert rows["generated"]["32"] > rows["real"]["32"]  # hardly trained at all
 
 
@@ -117,7 +119,7 @@ def test_a_finished_run_is_released_again_as_it_was(faces, weights, tmp_path):
 
 
 def test_all_scans_and_clean_ones_are_compared_with_masks_and_without(faces, tmp_path):
-    found = face_gan_release.compare(
+    found = damaged_scans.compare(
         faces, tmp_path / "runs", tmp_path / "weights", n_jobs=1, length=SMALL
     )
     assert found == json.loads((tmp_path / "weights" / "all_or_clean.json").read_text())
@@ -180,11 +182,32 @@ def test_what_was_held_out_is_known_for_the_model_s_own_scans_only(faces, weight
     assert not (weights / "other").exists()  # nothing was trained
 
 
-@pytest.mark.parametrize(("n", "held_out"), [(4, None), (8, 8), (8, 0), (8, 6)])
-def test_too_few_scans_are_named(n, held_out, faces, tmp_path):
-    with pytest.raises(DatasetError, match="get more scans"):
-        face_gan_release.train("faces", faces.take(np.arange(N) < n), tmp_path, n_test=held_out)
+@pytest.mark.parametrize(
+    ("n", "settings", "message"),
+    [
+        (7, {}, "7 scans are too few to learn from: 8 are the least"),
+        (8, {"n_test": 8}, "cannot hold out 8 of 8 scans: 4 are the least"),
+        (8, {"n_test": 0}, "cannot hold out 0 of 8 scans"),
+        (9, {"n_test": 6}, "get more scans, or hold out fewer"),
+        (N, {"length": Length(4 * R, 8, 24)}, "64 pixels do not shrink to 128: build the data set"),
+    ],
+)
+@pytest.mark.parametrize("model", face_gan.CHANNELS)
+def test_what_cannot_be_learned_from_is_named_before_hours_of_training(
+    model, n, settings, message, faces, tmp_path
+):
+    with pytest.raises(DatasetError, match=message):
+        face_gan_release.train(model, faces.take(np.arange(N) < n), tmp_path, **settings)
+    alone = changed(faces, subjects=np.zeros(N, int))
+    with pytest.raises(DatasetError, match="all scans are of one subject, 0: nobody could be"):
+        face_gan_release.train(model, alone, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_has_at_most_the_pixels_of_the_scans(faces):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(face_gan_release, "LENGTHS", {"faces": Length(512, 8, 24)})
+        assert face_gan_release.length_for("faces", faces) == Length(2 * R, 8, 24)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +226,8 @@ def fine(tmp_path_factory):
     )
     folder = tmp_path_factory.mktemp("fine")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(face_gan_release, "COMPONENTS", (3,))
+        patch.setattr(scoring, "COMPONENTS", (2,))
+        patch.setattr(scoring, "N_SCORED", 3)  # scans, some of them without their neutral ones
         length = Length(128, 8, 16, 16)
         card = face_gan_release.train("faces", scans, folder, length=length, progress=False)
     return folder, card
@@ -214,6 +238,9 @@ def test_whole_faces_get_detail_and_displacement(fine):
     folder, card = fine
     made = released_models.load(folder, "faces")
     assert (made.config.resolution, made.resolution) == (64, 128)
+    (detail,) = card["details"]
+    assert (detail["resolution"], detail["tiles shown"]) == (128, 16)
+    assert detail["parameters"] == sum(p.numel() for p in made.details[0].parameters()) > 0
     parts = card["sliced Wasserstein distances x 1000"]
     assert set(parts["textures"]["generated"]) == {128, 64, 32, 16}
     assert made.lift.noise == lift.NOISE  # too few are held out to choose by

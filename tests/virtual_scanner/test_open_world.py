@@ -125,7 +125,6 @@ def test_a_subject_is_scanned_in_all_expressions():
     assert all(len(scan.photographs) == 2 for scan in scans)
 
 
-@pytest.mark.xfail(reason="people have changed since they were scanned: make faces", strict=True)
 def test_it_is_the_data_set_that_comes_with_the_package():
     entries = [e for part in OpenWorld(3, 0, 256, 1).parts().values() for e in part.entries]
     released = dataset.released(3)

@@ -4,7 +4,7 @@ The paper trains a generator of textures and another of geometries, which grow l
 finds afterwards which geometry goes with a texture (Section 7.2). Of both in six channels, the two
 belong together. And where each geometry is replaced by "its neutral counterpart" (Section 9), a
 generator of both makes faces that wait for an expression: three more channels tell it, so that one
-generator makes each person with and without. These generators of whole faces begin as a morphable
+generator makes each person with and without. This generator of whole faces begins as a morphable
 model (`gan.anchored`), at few pixels; other networks add the finer levels.
 """
 
@@ -19,12 +19,11 @@ from facesynth.evaluation.scores import SELDOM, shrunk, shrunk_masks
 from facesynth.face_gan.colours import Colours
 from facesynth.face_gan.geometry_images import EACH, NEGATED, GeometryImages
 
-Model = Literal["textures", "geometries", "faces", "neutral"]
+Model = Literal["textures", "geometries", "faces"]
 N_TEXTURE = 3  # channels of a texture; geometry comes after it
-CHANNELS: dict[Model, int] = {"textures": 3, "geometries": 3, "faces": 6, "neutral": 6}
+CHANNELS: dict[Model, int] = {"textures": 3, "geometries": 3, "faces": 6}
 REST = 3  # more channels of "faces", of the geometry at rest, where the scans tell it
-WHOLE: tuple[Model, ...] = ("faces", "neutral")  # what begins as a morphable model
-BASE = 64  # pixels along the side of its images, before detail
+BASE = 64  # pixels along the side of images of whole faces, before detail
 LATENT = 128  # and length of its latent vectors, with as many components to begin with
 LARGEST_SMALL = 64  # side of images up to which processors are meant to train
 CLEAN = 3679 / 4963  # of the paper's training scans: the others were damaged
@@ -43,8 +42,7 @@ def training_images(
     model  "textures" (n, R, R, 3), with the masks of what the scans show;
            "geometries" (n, R, R, 3), of which alignment knows every point;
            "faces" (n, R, R, 6), textures and then geometries, with the masks; or 9 channels, with
-           the subjects' neutral geometries, where `tells_rest`;
-           "neutral" (n, R, R, 6), where the geometries are the subjects' neutral ones
+           the subjects' neutral geometries, where `tells_rest`
     colours  channels of the textures, where they are not red, green and blue
 
     No scan shows the slit between the lips, and hardly any an eye that its bumpy geometry does not
@@ -56,7 +54,7 @@ def training_images(
     """
     check_model(model)
     if model == "geometries":
-        return gan.Images(to.to_images(geometry_of(model, faces)))
+        return gan.Images(to.to_images(faces.geometry))
     side, R = faces.resolution, to.mapping.resolution
     if side % R:
         raise gan.ImageSizeError(
@@ -71,17 +69,12 @@ def training_images(
     textures, masks = (np.concatenate(images) for images in zip(*both, strict=True))
     if model == "textures":
         return gan.Images(textures, masks)
-    geometries = to.to_images(geometry_of(model, faces))
-    if model == "faces" and tells_rest(faces):
-        resting = to.to_images(geometry_of("neutral", faces))
+    geometries = to.to_images(faces.geometry)
+    if tells_rest(faces):
+        resting = to.to_images(faces.neutral_geometry)
         geometries = np.concatenate([geometries, resting], axis=3)
     channels = textures / np.float32(127.5) - 1 if colours is None else colours.channels(textures)
     return gan.Images(np.concatenate([channels, geometries], axis=3), masks)
-
-
-def geometry_of(model: Model, faces: Dataset) -> NDArray[np.float32]:
-    """The geometries (n, m, 3) mm that a model learns: of the scans, or their neutral ones."""
-    return faces.neutral_geometry if model == "neutral" else faces.geometry
 
 
 def tells_rest(faces: Dataset) -> bool:
@@ -121,7 +114,7 @@ def configuration(
 
     Raises `UnknownModelError`, and `gan.ConfigError` for numbers that no training can have.
     """
-    if check_model(model) in WHOLE:
+    if check_model(model) == "faces":
         made = CHANNELS[model] + REST * rest
         return _anchored(made, min(resolution, BASE), channels, n_shown, seed)
     # Smooth or few images are too easy to distinguish from generated ones.

@@ -1,6 +1,6 @@
 """Training a generator of faces, from the first scan to the card.
 
-    facesynth train DATASET --model textures --out MODEL        (of the book: `make face-gans`)
+    facesynth train DATASET --model faces --out MODEL        (of the book: `make face-gans`)
 
 trains a model, resumes where it was stopped, and writes into the folder of models: the generator,
 its log, what it made on the way, and a card that says what it was made of, how, on what, and how
@@ -12,29 +12,27 @@ import importlib.metadata
 import io
 import itertools
 import json
+import math
+import operator
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from facesynth import expressions, gan
+from facesynth.dataset import dataset
 from facesynth.dataset.aligned_scan import mapping
 from facesynth.dataset.dataset import Dataset, DatasetError
 from facesynth.evaluation import report
-from facesynth.evaluation.artefacts import artefacts
-from facesynth.evaluation.coverage import NEIGHBOURS, coverage, thumbnails
-from facesynth.evaluation.scores import as_scanned, scores
 from facesynth.evaluation.swd import sliced_wasserstein
 from facesynth.face_gan import models as face_gan
-from facesynth.face_gan import released_models
+from facesynth.face_gan import released_models, scoring
 from facesynth.face_gan.colours import Colours
 from facesynth.face_gan.detailing import scales, training_tiles
 from facesynth.face_gan.geometry_images import GeometryImages
@@ -43,9 +41,8 @@ from facesynth.face_gan.models import Model
 from facesynth.face_gan.texture_fit import SIDE, TextureFit
 from facesynth.files.atomic import write_bytes, write_text
 
-N_TEST = 120  # scans held out
-FEWEST = 4  # scans to train on: two halves of two each are compared
-COMPONENTS = (200, None)  # of the morphable models compared with; None: all there are
+N_TEST = 300  # scans held out
+FEWEST = 50  # scans of a data set, for there to be something to learn, and to compare with
 SHOWN = 4  # samples of each grid that are kept
 
 
@@ -64,27 +61,16 @@ class Length:
 
 
 LENGTHS: dict[Model, Length] = {
-    "textures": Length(256, 192, 48_000, 84_000),
-    "geometries": Length(128, 256, 30_000, 104_000),
-    "faces": Length(512, 64, 600_000, 300_000),
-    "neutral": Length(512, 64, 600_000, 300_000),
+    "textures": Length(128, 64, 12_000, 24_000),
+    "geometries": Length(128, 64, 12_000, 24_000),
+    "faces": Length(512, 64, 90_000, 40_000),
 }
-COMPARISON = "all_or_clean.json"
-COMPARED = Length(64, 64, 12_000)
-N_COMPARED = 500  # scans held out in the comparison: its distances are to them
-SEEDS = 3  # trainings of each kind
-LAST = 8  # lines of the log, over which the discriminator's loss is averaged
-N_SCORED = 940  # scans that as many generated images are compared with
-FINEST_SCORED = 256  # pixels of the textures that are compared
 OF_COLOURS = 500  # scans, of which the axes of colour are found
-SCORED = 128  # pixels of the images of lifted geometries
 NOISES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # of the lift, of which one is chosen
 FEWEST_UNSEEN = 10  # faces held out, to choose by
-AT_A_TIME = 50  # faces
-DRAWS = 8  # sets of generated images, over whose distances is averaged
 LIMITS = (
-    "Learned from the scans of this data set alone. Invalid pixels of the scans were learned "
-    "as they were filled: scalps, eyes, the slit between the lips. Not for deciding "
+    "Learned from the scans of this data set alone. Invalid pixels of the scans were learned as "
+    "they were filled: below strands of hair, in nostrils, between the lips. Not for deciding "
     "anything about anybody."
 )
 
@@ -103,38 +89,32 @@ def train(
 
     faces   the whole data set
     runs    where the run's folder is; by default in the folder of models
-    length  how large the model is, and for how long it is trained; by default as `LENGTHS` says,
-            which takes a processor hours to days
+    length  how large the model is, and for how long it is trained; by default as `length_for`
+            says, which takes a processor an hour or two
     n_test  scans that are held out, with all scans of their subjects: by default `N_TEST`, or a
             fifth where there are few
 
-    Raises `DatasetError` for a data set too small to hold out anybody, `WeightsError` for a folder
-    with models of another template, what `gan.train` does, and `WriteError`.
+    Raises `DatasetError` for a data set too small to learn from or to hold out anybody, and for a
+    resolution that its scans have not, `WeightsError` for a folder with models of another template,
+    what `gan.train` does, and `WriteError`.
     """
-    length = LENGTHS[face_gan.check_model(model)] if length is None else length
+    length = length_for(model, faces) if length is None else length
     n_test = min(N_TEST, len(faces) // 5) if n_test is None else n_test
-    if not 0 < n_test < len(faces):
-        raise DatasetError(f"cannot hold out {n_test} of {len(faces)} scans: get more scans")
-    training, test = face_gan.split(faces, n_test)
-    if len(training) < FEWEST:
-        raise DatasetError(
-            f"{len(training)} scans are left to train on when {len(test)} are held out; {FEWEST} "
-            "are the least: get more scans, or hold out fewer"
-        )
+    _check(faces, n_test, length.resolution)
+    training, _ = face_gan.split(faces, n_test)
     released_models.check_template(folder, faces.template)  # before hours of training
     runs = folder / "runs" if runs is None else runs
-    geometry = face_gan.geometry_of(model, training)
     rest = model == "faces" and face_gan.tells_rest(training)
     config = length.configuration(model, rest=rest)
-    to = GeometryImages.fit(mapping(config.resolution, faces.template), geometry)
+    to = GeometryImages.fit(mapping(config.resolution, faces.template), training.geometry)
     colours = None
-    if model in face_gan.WHOLE:
-        some = training.take(_some(len(training), OF_COLOURS))
+    if model == "faces":
+        some = training.take(scoring.some(len(training), OF_COLOURS))
         colours = Colours.fit(some.textures)
     data = face_gan.training_images(model, training, to, colours)
     run = gan.train(config, data, runs / model, progress=progress)
     details = []
-    if model in face_gan.WHOLE:
+    if model == "faces":
         side = config.resolution
         for scale in scales(side, length.resolution):
             side *= scale
@@ -145,6 +125,32 @@ def train(
             )
             details.append(gan.train(each, tiles, runs / f"detail-{side}", progress=progress))
     return release(model, run, faces, training, to, folder, colours, details)
+
+
+def length_for(model: Model, faces: Dataset) -> Length:
+    """The size and length of `LENGTHS`, with at most the pixels of a data set's scans."""
+    length = LENGTHS[face_gan.check_model(model)]
+    return replace(length, resolution=math.gcd(length.resolution, faces.resolution))
+
+
+def _check(faces: Dataset, n_test: int, resolution: int) -> None:
+    """Raise `DatasetError` for what would fail after hours."""
+    if len(faces) < FEWEST:
+        raise DatasetError(f"{len(faces)} scans are too few to learn from: {FEWEST} are the least")
+    if len(np.unique(faces.subjects)) == 1:
+        raise DatasetError(
+            f"all scans are of one subject, {faces.subject_names[0]}: nobody could be held out"
+        )
+    if not 0 < n_test <= len(faces) - FEWEST // 2:
+        raise DatasetError(
+            f"cannot hold out {n_test} of {len(faces)} scans: {FEWEST // 2} are the least to train "
+            "on; get more scans, or hold out fewer"
+        )
+    if faces.resolution % resolution:
+        raise DatasetError(
+            f"scans of {faces.resolution} pixels do not shrink to {resolution}: build the data set "
+            f"with --resolution {resolution}, or ask for a half or a quarter of what it has"
+        )
 
 
 def release(
@@ -161,21 +167,20 @@ def release(
     side = min(SIDE, run.config.resolution)
     fit = TextureFit.fit(training, side) if model == "textures" else None
     lift = None
-    if model in face_gan.WHOLE:
+    if model == "faces":
         unseen = faces.take(~np.isin(faces.subjects, training.subjects))
-        lift = _trusted(
-            Lift.fit(to, face_gan.geometry_of(model, training)),
-            run.generator(),
-            face_gan.geometry_of(model, unseen),
-        )
+        lift = _trusted(Lift.fit(to, training.geometry), run.generator(), unseen.geometry)
     released_models.save(folder, model, run, to, fit, colours=colours, lift=lift, details=details)
     made = released_models.load(folder, model)
-    if model == "neutral" or made.tells_rest:
+    if made.tells_rest:
         expressions.save(folder / expressions.FILE, expressions.mean_differences(training))
-    parts = compared(made, training, to)
+    parts = scoring.compared(made, training, to)
     write_text(folder / f"{model}.csv", (run.path / "log.csv").read_text(encoding="utf-8"))
     write_bytes(folder / f"{model}.webp", _strip(run))
     held_out = sorted({*faces.subjects.tolist()} - {*training.subjects.tolist()})
+    sides = itertools.accumulate(
+        (each.config.scale for each in details), operator.mul, initial=run.config.resolution
+    )
     card = {
         "model": model,
         "facesynth": importlib.metadata.version("facesynth"),
@@ -189,10 +194,19 @@ def release(
         "images of the schedule": run.config.images,
         "seconds": round(float(run.log()["seconds"][-1])),
         **run.made_by,
-        "parameters": sum(p.numel() for p in made.generator.parameters()),
+        "parameters": _parameters(made.generator),
+        "details": [
+            {
+                "resolution": side,
+                "parameters": _parameters(network),
+                "tiles shown": each.config.images,
+                "seconds": round(float(each.log()["seconds"][-1])),
+            }
+            for side, network, each in zip(list(sides)[1:], made.details, details, strict=True)
+        ],
         "chosen": "the moving average where training ended; no other was looked at",
-        "sliced Wasserstein distances x 1000": score(parts),
-        "fidelity": fidelity(parts),
+        "sliced Wasserstein distances x 1000": scoring.score(parts),
+        "fidelity": scoring.fidelity(parts),
         "limits": LIMITS,
         "samples after": sorted(run.samples()),
         "configuration": json.loads(run.config.to_json()),
@@ -201,9 +215,8 @@ def release(
     return card
 
 
-def _some(n: int, most: int) -> NDArray[np.intp]:
-    """Some of n scans, at random."""
-    return np.sort(np.random.default_rng(0).permutation(n)[:most])
+def _parameters(network: torch.nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
 
 
 def _trusted(lift: Lift, generator: gan.ImageGenerator, unseen: NDArray[np.float32]) -> Lift:
@@ -211,7 +224,8 @@ def _trusted(lift: Lift, generator: gan.ImageGenerator, unseen: NDArray[np.float
     n = len(unseen)
     if n < FEWEST_UNSEEN:
         return lift
-    at = GeometryImages(mapping(SCORED, lift.to.mapping.template), lift.to.mean, lift.to.unit)
+    fine = mapping(scoring.SCORED, lift.to.mapping.template)
+    at = GeometryImages(fine, lift.to.mean, lift.to.unit)
     images = gan.sample(generator, n, seed=2)[..., face_gan.N_TEXTURE :][..., : face_gan.REST]
     drawn = np.random.default_rng(2).normal(size=(n, len(lift.components)))
 
@@ -247,6 +261,21 @@ def held_out(
     return faces.take(~test), faces.take(test)
 
 
+def released_scans(n_subjects: int, n_test: int) -> tuple[Dataset, Dataset]:
+    """Scans that come with the package: some that its generators learned from, and others.
+
+    n_subjects  of at most so many subjects in all, ...
+    n_test      of whom as many as have so many scans were held out when the generators were trained
+    """
+    faces, unseen = dataset.released(), card("faces")["data"]["held out"]
+    test = np.isin(np.array(faces.subject_names), unseen)
+    per_subject = len(faces) // len(test)
+    n_held_out = min(math.ceil(n_test / per_subject), n_subjects - 1)
+    chosen = np.flatnonzero(test)[:n_held_out]
+    others = np.flatnonzero(~test)[: n_subjects - n_held_out]
+    return faces.take(np.isin(faces.subjects, others)), faces.take(np.isin(faces.subjects, chosen))
+
+
 def evaluate(
     folder: Path,
     faces: Dataset,
@@ -263,166 +292,12 @@ def evaluate(
     """
     made = released_models.load_first(folder, ("faces", "textures"))
     training, test = held_out(folder, made, faces)
-    found = in_parts(made, n, seed)
+    found = scoring.in_parts(made, n, seed)
     generated = report.Faces(found.geometry, found.textures)
     to = GeometryImages.fit(mapping(made.config.resolution, faces.template), training.geometry)
     return report.measure(
         training, test, generated, to.to_images, seed=seed, n_jobs=n_jobs, progress=progress
     )
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Images of scans (2 n, R, R, c), as many generated ones or half, and the scans' masks."""
-
-    scans: NDArray[Any]
-    generated: NDArray[Any]
-    masks: NDArray[np.bool_] | None = None
-
-
-def compared(
-    made: released_models.ReleasedModel, scans: Dataset, to: GeometryImages
-) -> dict[str, Compared]:
-    """What a model makes beside scans, part by part."""
-    scans = scans.take(_some(len(scans), 2 * N_SCORED))
-    n, found = len(scans) // 2, {}
-    images = gan.sample(made.generator, n, seed=1)
-    side = min(made.resolution, FINEST_SCORED)
-    faces = in_parts(made, n, seed=1, resolution=side) if made.lift is not None else None
-    if made.model != "geometries":
-        at = GeometryImages(mapping(side, scans.template), to.mean, to.unit)
-        data = face_gan.training_images("textures", scans, at)
-        textures = made.textures(images) if faces is None else faces.textures
-        found["textures"] = Compared(np.asarray(data.pixels), textures, data.masks)
-    if made.geometries is not None and made.model != "textures":
-        geometry = face_gan.geometry_of(made.model, scans)
-        own = Compared(made.geometries.to_images(geometry), images[..., made.geometry_channels()])
-        if faces is None:
-            found["geometries"] = own
-        else:
-            found["geometries, before they are lifted"] = own
-            at = GeometryImages.fit(mapping(SCORED, scans.template), geometry)
-            lifted = at.to_images(faces.geometry)
-            found["geometries"] = Compared(at.to_images(geometry), lifted)
-        if made.tells_rest:
-            resting = in_parts(made, n, seed=1, resolution=made.config.resolution, neutral=True)
-            real = at.to_images(face_gan.geometry_of("neutral", scans))
-            found["geometries at rest"] = Compared(real, at.to_images(resting.geometry))
-    return found
-
-
-def score(parts: dict[str, Compared]) -> dict[str, Any]:
-    """Sliced Wasserstein distances x 1000 of what a model makes to scans, part by part."""
-    found: dict[str, Any] = {"n": min(len(of.generated) for of in parts.values())}
-    for name, of in parts.items():
-        components = tuple(k for k in COMPONENTS if k is None or k < len(of.scans))
-        found[name] = scores(of.scans, of.generated, of.masks, components)
-    return found
-
-
-def fidelity(parts: dict[str, Compared]) -> dict[str, dict[str, float]]:
-    """Precision, recall, density and coverage, and artefacts, part by part.
-
-    As in `scores`, textures get the masks of scans, and one half of the scans is compared with.
-    """
-    found = {}
-    for name, of in parts.items():
-        n = min(len(of.generated), len(of.scans) // 2)
-        half, other = np.random.default_rng(0).permutation(len(of.scans))[: 2 * n].reshape(2, n)
-        real, generated = of.scans[half], of.generated[:n]
-        if of.masks is not None:
-            real = as_scanned(real, of.masks[half])
-            generated = as_scanned(generated, of.masks[other])
-        numbers = vars(artefacts(real, generated))
-        if n > NEIGHBOURS:
-            numbers = vars(coverage(*thumbnails(real, generated))) | numbers
-        found[name] = {key: round(value, 4) for key, value in numbers.items()}
-    return found
-
-
-def in_parts(
-    made: released_models.ReleasedModel, n: int, seed: int, **settings: Any
-) -> released_models.Made:
-    """Make n faces, some at a time; settings are those of `ReleasedModel.make`."""
-    parts = [made.make(z, **settings) for z in made.latents(n, seed).split(AT_A_TIME)]
-    fields = zip(*(vars(part).values() for part in parts), strict=True)
-    return released_models.Made(
-        *(None if of[0] is None else np.concatenate(of) for of in fields)  # type: ignore[arg-type]
-    )
-
-
-def compare(
-    faces: Dataset, runs: Path, folder: Path, *, n_jobs: int = -1, length: Length = COMPARED
-) -> dict[str, Any]:
-    """Train generators of textures on all scans and on clean ones alone, with masks and without.
-
-    All are measured by their distance to clean scans of subjects that were held out. Returns what
-    is written into `folder`. A run that was stopped resumes. Raises what `gan.train` does.
-    """
-    training, test = face_gan.split(faces, N_COMPARED)
-    to = GeometryImages.fit(mapping(length.resolution, faces.template), training.geometry)
-    images = {
-        name: face_gan.training_images("textures", scans, to)
-        for name, scans in (
-            ("all", training),
-            ("clean", training.take(face_gan.clean(training))),
-            ("held out", test.take(face_gan.clean(test))),
-        )
-    }
-    jobs = list(itertools.product(range(SEEDS), ("all", "clean"), ("paired", "none")))
-    done = joblib.Parallel(n_jobs, return_as="generator")(
-        joblib.delayed(_compared)(images, *job, length, runs) for job in jobs
-    )
-    found = {
-        "scans": {name: len(data) for name, data in images.items()},
-        "resolution": length.resolution,
-        "real": _to_held_out(images, None, 0)["mean"],
-        "runs": list(tqdm(done, total=len(jobs), unit=" GANs", desc="comparison")),
-    }
-    write_text(folder / COMPARISON, json.dumps(found, indent=1) + "\n")
-    return found
-
-
-def _compared(
-    images: dict[str, gan.Images], seed: int, scans: str, masks: str, length: Length, runs: Path
-) -> dict[str, Any]:
-    torch.set_num_threads(1)
-    config = length.configuration("textures", masks=masks, seed=seed)
-    run = gan.train(config, images[scans], runs / f"{scans}-{masks}-{seed}", progress=False)
-    log = run.log()
-    made = gan.to_uint8(gan.sample(run.generator(), DRAWS * len(images["held out"]), seed=1))
-    return {
-        "scans": scans,
-        "masks": masks,
-        "seed": seed,
-        "to clean scans held out": _to_held_out(images, made, seed),
-        # ln 2 where it cannot tell generated from real, and 0 where it always can.
-        "discriminator's loss": statistics.fmean(log["discriminator_loss"][-LAST:]),
-        "images shown": config.images,
-        "seconds": round(float(log["seconds"][-1])),
-        **run.made_by,
-    }
-
-
-def _to_held_out(
-    images: dict[str, gan.Images], made: NDArray[np.uint8] | None, seed: int
-) -> dict[str, float]:
-    """Distances of draws of images to the clean scans held out, by level, and their mean.
-
-    made  generated images, which get the masks of clean training scans; None: these scans
-    """
-    held_out, clean = images["held out"], images["clean"]
-    assert held_out.masks is not None
-    assert clean.masks is not None
-    reference = as_scanned(held_out.pixels[np.arange(len(held_out))], held_out.masks)
-    rng, rows = np.random.default_rng(seed), []
-    for draw in range(DRAWS):
-        scans = rng.choice(len(clean), len(reference), replace=False)
-        drawn = clean.pixels[scans] if made is None else made[draw::DRAWS][: len(reference)]
-        filled = as_scanned(drawn, clean.masks[scans])
-        rows.append(sliced_wasserstein(reference, filled, seed))
-    found = {str(level): statistics.fmean(row[level] for row in rows) for level in rows[0]}
-    return found | {"mean": statistics.fmean(found.values())}
 
 
 def card(model: Model) -> dict[str, Any]:
@@ -446,12 +321,6 @@ def growth(model: Model) -> NDArray[np.uint8]:
     side = strip.shape[1] // SHOWN
     grid = strip.reshape(-1, side, SHOWN, side, 3)
     return grid.transpose(0, 2, 1, 3, 4)
-
-
-def comparison() -> dict[str, Any]:
-    """What `compare` found, and comes with the package."""
-    path = released_models.folder() / COMPARISON
-    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _strip(run: gan.RunFolder) -> bytes:

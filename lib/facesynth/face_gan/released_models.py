@@ -42,7 +42,7 @@ from facesynth.template import Template
 FOLDER, SUMS, TEMPLATE = "weights", "SHA256SUMS", "template.npz"
 SUFFIX, FIT, DETAIL = ".safetensors", ".fit.safetensors", ".detail-"
 GENERATOR = "generator."  # begins the names of its tensors
-BLUR = 1.5  # pixels: as few triangles of generated faces are flipped as of scans (chapter 06)
+BLUR = 1.5  # pixels: of geometry images that are not lifted, so that few triangles are flipped
 
 
 class WeightsError(OSError):
@@ -313,11 +313,12 @@ def load_first(folder: Path, models: Sequence[Model], *, at_rest: bool = False) 
     there = [model for model in models if (folder / f"{model}{SUFFIX}").exists()]
     for model in there:
         made = load(folder, model)
-        if made.makes_faces and (not at_rest or made.tells_rest or model == "neutral"):
+        if made.makes_faces and (made.tells_rest or not at_rest):
             return made
     raise WeightsError(
-        f"{folder} holds none of the models {', '.join(models)} that make whole faces; train one: "
-        "facesynth train DATASET --model textures --out FOLDER"
+        f"{folder} holds none of the models {', '.join(models)} that make whole faces"
+        f"{' with expression and at rest' if at_rest else ''}; train one: "
+        "facesynth train DATASET --model faces --out FOLDER"
     )
 
 

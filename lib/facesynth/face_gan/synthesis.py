@@ -188,7 +188,7 @@ class _Plan:
         folder = released_models.folder() if self.folder is None else Path(self.folder)
         if self.expression is None:
             return load_first(folder, ("faces", "textures"))
-        return load_first(folder, ("faces", "neutral"), at_rest=True)
+        return load_first(folder, ("faces",), at_rest=True)
 
     @property
     def settings(self) -> dict[str, str | int | float | None]:

@@ -1,0 +1,116 @@
+"""Are damaged scans worth training on? Generators of textures with and without (Section 6).
+
+    facesynth experiments damaged-scans DATASET
+
+Chapter 06 shows what it finds.
+"""
+
+import itertools
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from facesynth import gan
+from facesynth.dataset.aligned_scan import mapping
+from facesynth.dataset.dataset import Dataset
+from facesynth.evaluation.scores import as_scanned
+from facesynth.evaluation.swd import sliced_wasserstein
+from facesynth.face_gan import models as face_gan
+from facesynth.face_gan import released_models
+from facesynth.face_gan.geometry_images import GeometryImages
+from facesynth.face_gan.release import Length
+from facesynth.files.atomic import write_text
+
+COMPARISON = "all_or_clean.json"
+COMPARED = Length(64, 64, 12_000)
+N_COMPARED = 500  # scans held out in the comparison: its distances are to them
+SEEDS = 3  # trainings of each kind
+LAST = 8  # lines of the log, over which the discriminator's loss is averaged
+DRAWS = 8  # sets of generated images, over whose distances is averaged
+
+
+def compare(
+    faces: Dataset, runs: Path, folder: Path, *, n_jobs: int = -1, length: Length = COMPARED
+) -> dict[str, Any]:
+    """Train generators of textures on all scans and on clean ones alone, with masks and without.
+
+    All are measured by their distance to clean scans of subjects that were held out. Returns what
+    is written into `folder`. A run that was stopped resumes. Raises what `gan.train` does.
+    """
+    training, test = face_gan.split(faces, N_COMPARED)
+    to = GeometryImages.fit(mapping(length.resolution, faces.template), training.geometry)
+    images = {
+        name: face_gan.training_images("textures", scans, to)
+        for name, scans in (
+            ("all", training),
+            ("clean", training.take(face_gan.clean(training))),
+            ("held out", test.take(face_gan.clean(test))),
+        )
+    }
+    jobs = list(itertools.product(range(SEEDS), ("all", "clean"), ("paired", "none")))
+    done = joblib.Parallel(n_jobs, return_as="generator")(
+        joblib.delayed(_compared)(images, *job, length, runs) for job in jobs
+    )
+    found = {
+        "scans": {name: len(data) for name, data in images.items()},
+        "resolution": length.resolution,
+        "real": _to_held_out(images, None, 0)["mean"],
+        "runs": list(tqdm(done, total=len(jobs), unit=" GANs", desc="comparison")),
+    }
+    write_text(folder / COMPARISON, json.dumps(found, indent=1) + "\n")
+    return found
+
+
+def _compared(
+    images: dict[str, gan.Images], seed: int, scans: str, masks: str, length: Length, runs: Path
+) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    config = length.configuration("textures", masks=masks, seed=seed)
+    run = gan.train(config, images[scans], runs / f"{scans}-{masks}-{seed}", progress=False)
+    log = run.log()
+    made = gan.to_uint8(gan.sample(run.generator(), DRAWS * len(images["held out"]), seed=1))
+    return {
+        "scans": scans,
+        "masks": masks,
+        "seed": seed,
+        "to clean scans held out": _to_held_out(images, made, seed),
+        # ln 2 where it cannot tell generated from real, and 0 where it always can.
+        "discriminator's loss": statistics.fmean(log["discriminator_loss"][-LAST:]),
+        "images shown": config.images,
+        "seconds": round(float(log["seconds"][-1])),
+        **run.made_by,
+    }
+
+
+def _to_held_out(
+    images: dict[str, gan.Images], made: NDArray[np.uint8] | None, seed: int
+) -> dict[str, float]:
+    """Distances of draws of images to the clean scans held out, by level, and their mean.
+
+    made  generated images, which get the masks of clean training scans; None: these scans
+    """
+    held_out, clean = images["held out"], images["clean"]
+    assert held_out.masks is not None
+    assert clean.masks is not None
+    reference = as_scanned(held_out.pixels[np.arange(len(held_out))], held_out.masks)
+    rng, rows = np.random.default_rng(seed), []
+    for draw in range(DRAWS):
+        scans = rng.choice(len(clean), len(reference), replace=False)
+        drawn = clean.pixels[scans] if made is None else made[draw::DRAWS][: len(reference)]
+        filled = as_scanned(drawn, clean.masks[scans])
+        rows.append(sliced_wasserstein(reference, filled, seed))
+    found = {str(level): statistics.fmean(row[level] for row in rows) for level in rows[0]}
+    return found | {"mean": statistics.fmean(found.values())}
+
+
+def comparison() -> dict[str, Any]:
+    """What `compare` found, and comes with the package."""
+    path = released_models.folder() / COMPARISON
+    return dict(json.loads(path.read_text(encoding="utf-8")))
