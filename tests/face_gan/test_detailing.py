@@ -21,10 +21,10 @@ def test_steps_lead_from_the_base_to_the_resolution(base, resolution, expected):
     assert scales(base, resolution) == expected
 
 
-@pytest.fixture(scope="module")
-def network():
+@pytest.fixture(scope="module", params=[0, 8])
+def network(request):
     torch.manual_seed(0)
-    made = gan.Detailer(4, 4, 8)
+    made = gan.Detailer(4, 4, 8, request.param)
     torch.nn.init.normal_(made.to_detail.weight)
     return made.eval().requires_grad_(False)
 

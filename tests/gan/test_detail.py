@@ -114,10 +114,26 @@ def test_half_of_the_tiles_are_mirrored(images):
         assert torch.equal(plain[k].flip(2) if is_turned else plain[k], mirrored[k])
 
 
+def test_a_code_says_how_much_detail_a_face_has():
+    """Noise in every pixel does not: it makes as much of it for everybody."""
+    torch.manual_seed(0)
+    network, n = Detailer(4, 4, 16, code=4), 32
+    torch.nn.init.normal_(network.to_detail.weight)
+    small = torch.zeros(1, 3, 16, 16).expand(n, -1, -1, -1)
+    place, noise = places(16).expand(n, -1, -1, -1), torch.randn(n, network.n_noise(16, 16))
+    codes = noise[:, :4]
+    for changed, kept in ((noise, codes[:1]), (noise[:1], codes)):
+        given = torch.cat([kept.expand(n, -1), changed[:, 4:].expand(n, -1)], 1)
+        amount = network(small, place, given).std((1, 2, 3)).log().std()
+        if changed is noise:
+            by_noise = amount
+    assert amount > 5 * by_noise
+
+
 @pytest.mark.parametrize("scale", [2, 4])
 def test_detail_does_not_change_the_small_image(scale):
     torch.manual_seed(0)
-    network = Detailer(4, scale, 8)
+    network = Detailer(4, scale, 8, code=2)
     torch.nn.init.normal_(network.to_detail.weight)
     small = torch.rand(2, 3, 12, 9) * 2 - 1
     place = places(12)[..., :9].expand(2, -1, -1, -1)

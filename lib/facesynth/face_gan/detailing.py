@@ -15,7 +15,7 @@ from facesynth.dataset.packing import DISPLACEMENT_STEP
 from facesynth.evaluation.scores import shrunk, small_rows
 from facesynth.gan.detail import AMPLIFIED, MARGIN, SMALL, enlarged, places
 
-NOISE = 16  # latent numbers that choose a face's fine detail
+NOISE = 16  # latent numbers that choose a face's fine detail: a code, and fields of noise
 ZERO = 128  # of a displacement, in images
 STEPS = (4, 2)  # how many times as many pixels each network makes, from the base on
 
@@ -62,13 +62,14 @@ def detailed(
     side, m, s = small.shape[-1], MARGIN, network.scale
     around = side + 2 * m
     place = F.pad(places(side), (m,) * 4, mode="replicate")
-    fields = _fields(network.n_noise(around, around))
+    fields = _fields(network.n_noise(around, around) - network.code, NOISE - network.code)
     colours, displacements = [], []
     with torch.no_grad():
         for low, z in zip(small.split(1), latents.split(1), strict=True):
             padded = F.pad(low, (m,) * 4, mode="replicate")
-            noise = z / z.square().mean().sqrt() @ fields
-            whole = network(padded, place, noise)
+            code, mixture = z[:, : network.code], z[:, network.code :]
+            noise = mixture / mixture.square().mean().sqrt() @ fields
+            whole = network(padded, place, torch.cat([code, noise], 1))
             colour = enlarged(padded, s) + whole[:, :SMALL] / AMPLIFIED
             inner = np.s_[m * s : -m * s, m * s : -m * s]
             colours.append(colour[0].permute(1, 2, 0).numpy()[inner])
@@ -80,7 +81,7 @@ def detailed(
 
 
 @functools.lru_cache(maxsize=4)
-def _fields(n: int) -> Tensor:
-    """Fixed random fields (`NOISE`, n); a mixture by normal numbers is of unit variance."""
-    drawn = torch.randn(NOISE, n, generator=torch.Generator().manual_seed(0))
+def _fields(n: int, k: int) -> Tensor:
+    """Fixed random fields (k, n); a mixture by normal numbers is of unit variance."""
+    drawn = torch.randn(k, n, generator=torch.Generator().manual_seed(0))
     return drawn / drawn.norm(dim=0)

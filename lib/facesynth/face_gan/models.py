@@ -25,6 +25,7 @@ CHANNELS: dict[Model, int] = {"textures": 3, "geometries": 3, "faces": 6}
 REST = 3  # more channels of "faces", of the geometry at rest, where the scans tell it
 BASE = 64  # pixels along the side of images of whole faces, before detail
 LATENT = 128  # and length of its latent vectors, with as many components to begin with
+CODE = 8  # latent numbers that say how much detail a face has
 LARGEST_SMALL = 64  # side of images up to which processors are meant to train
 CLEAN = 3679 / 4963  # of the paper's training scans: the others were damaged
 FIRST = 16  # side of the first level: at the levels below, masks leave nothing of a face
@@ -184,6 +185,7 @@ def detail_configuration(
         channels=tiles.channels,
         architecture="detail",
         scale=tiles.scale,
+        code=CODE,
         capacity=16 * channels,
         max_channels=channels,
         first_resolution=tiles.resolution,

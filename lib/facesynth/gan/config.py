@@ -55,6 +55,7 @@ class Config:
     fine_channels: int | None = None  # of an anchored one's: the others are seen at half the pixels
     anchors: int = 200  # principal components that an anchored generator begins with
     scale: int = 4  # how many times as many pixels along a side a detailer makes
+    code: int = 0  # latent numbers that all detail of a face depends on
 
     latent: int = 512  # length of the latent vectors
     capacity: int = 16384  # feature maps of side r have min(max_channels, capacity / r) channels
@@ -98,7 +99,7 @@ class Config:
         for name in POSITIVE:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be greater than 0, got {getattr(self, name)}")
-        for name in ("fade_images", "stable_images", "decay_images", "penalty", "seed"):
+        for name in ("fade_images", "stable_images", "decay_images", "penalty", "seed", "code"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}")
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -180,7 +181,7 @@ class Config:
         """Create a generator."""
         widths = self.capacity, self.max_channels
         if self.architecture == "detail":
-            return Detailer(self.channels, self.scale, self.max_channels)
+            return Detailer(self.channels, self.scale, self.max_channels, self.code)
         if self.architecture == "anchored":
             return AnchoredGenerator(
                 self.resolution, self.channels, self.latent, *widths, self.anchors

@@ -4,6 +4,9 @@ A network adds detail to a small image, which another one has made. Canonical im
 it is told where in the face a tile lies, too, but roughly: what is in the small image says more. It
 is trained on tiles of scans, each with its own small image.
 
+How much a face has of it, pores, stubble, strokes, is not in the small image either: a short code
+says so, the same for all tiles of a face. Noise in every pixel alone would give all faces the same.
+
 Detail is faint, a hundredth of an image's range. It is amplified before a discriminator sees it, or
 the gradient penalty would forbid to tell it from nothing.
 """
@@ -21,7 +24,7 @@ from torch import Tensor, nn
 
 from .anchored import replicated
 from .images import Images, Pixels
-from .layers import EqualizedConv, convolve
+from .layers import EqualizedConv, EqualizedLinear, convolve
 from .networks import rectified
 
 SMALL = 3  # channels of the small images: colours
@@ -31,6 +34,7 @@ MARGIN = 2  # pixels of the small image around a tile, which convolutions look a
 AMPLIFIED = 10.0
 WAVES = (0.5, 1.0, 2.0)  # of the places, in half sides of an image: details of a face are finer
 ROUNDS = 3  # of a smooth correction, before one in blocks for the rest
+SWAY = 0.5  # of the code over features
 JITTER = 0.03  # noise of the small images in training: generated ones are not quite as scans'
 
 
@@ -39,21 +43,24 @@ class Detailer(nn.Module):
 
     channels : of the detail; the first three belong to the small image's colours, and do not change
     them: their means over its pixels are the small image.
+    code : latent numbers that all of a face's detail depends on.
     """
 
-    def __init__(self, channels: int, scale: int, max_channels: int) -> None:
+    def __init__(self, channels: int, scale: int, max_channels: int, code: int = 0) -> None:
         super().__init__()
-        self.channels, self.scale = channels, scale
+        self.channels, self.scale, self.code = channels, scale, code
         steps, side = int(math.log2(scale)), TILE // scale + 2 * MARGIN
         self.latent = self.n_noise(side, side)  # of a tile
         widths = [max_channels] * steps + [max_channels // 2]
-        told = SMALL + 4 * len(WAVES)
+        told = SMALL + 4 * len(WAVES) + code
         self.first = _Conv(told, widths[0])
         self.second = _Conv(widths[0], widths[0])
         pairs = list(itertools.pairwise(widths))
         self.coarse = nn.ModuleList(_Conv(a, b) for a, b in pairs)
         self.middle = nn.ModuleList(_Conv(b + 1, b) for _, b in pairs)  # and noise
         self.fine = nn.ModuleList(_Conv(b, b) for _, b in pairs)
+        if code:
+            self.sway = nn.ModuleList(EqualizedLinear(code, b + 1, gain=SWAY) for _, b in pairs)
         self.to_detail = EqualizedConv(widths[-1], channels, 1, gain=1)
         nn.init.zeros_(self.to_detail.weight)  # it begins without
         self.to(memory_format=torch.channels_last)
@@ -65,9 +72,10 @@ class Detailer(nn.Module):
         noise  (b, `n_noise(h, w)`) standard normal numbers
         """
         b, _, h, w = small.shape
-        x = torch.cat([small, waves(place)], 1).contiguous(memory_format=torch.channels_last)
+        code, used = noise[:, : self.code], self.code
+        same = code.to(small.dtype)[:, :, None, None].expand(-1, -1, h, w)
+        x = torch.cat([small, waves(place), same], 1).contiguous(memory_format=torch.channels_last)
         x = rectified(self.second(rectified(self.first(x))))
-        used = 0
         for step, (coarse, middle, fine) in enumerate(
             zip(self.coarse, self.middle, self.fine, strict=True), 1
         ):
@@ -76,14 +84,17 @@ class Detailer(nn.Module):
             area = h * w * 4**step
             field = noise[:, used : used + area].view(b, 1, h * 2**step, w * 2**step)
             used += area
-            x = torch.cat([x, field.to(x.dtype)], 1).contiguous(memory_format=torch.channels_last)
+            x = torch.cat([x, field.to(x.dtype)], 1)
+            if self.code:
+                x = x * (1 + self.sway[step - 1](code).to(x.dtype))[:, :, None, None]
+            x = x.contiguous(memory_format=torch.channels_last)
             x = rectified(fine(rectified(middle(x))))
         return self._consistent(self.to_detail(x).float(), small.float())
 
     def n_noise(self, height: int, width: int) -> int:
-        """How many random numbers the detail of a small image (height, width) needs."""
+        """How many random numbers the detail of a small image (height, width) needs, code first."""
         steps = int(math.log2(self.scale))
-        return sum(height * width * 4**step for step in range(1, steps + 1))
+        return self.code + sum(height * width * 4**step for step in range(1, steps + 1))
 
     def _consistent(self, detail: Tensor, small: Tensor) -> Tensor:
         """The detail, changed so that the whole image's means are the small image."""
