@@ -41,6 +41,11 @@ def test_a_released_model_is_trained_as_the_command_trains_it(model):
     assert made.resolution == length.resolution
     shown = {detail["tiles shown"] for detail in face_gan_release.card(model)["details"]}
     assert shown <= {length.n_last}
+    for network in made.details:
+        tiles = gan.Tiles(gan.Images(np.zeros((1, 256, 256, 4), np.uint8)), network.scale)
+        detail = face_gan.detail_configuration(tiles, channels=48, n_shown=length.n_last)
+        ours, theirs = (of.state_dict() for of in (detail.generator(), network))
+        assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()}
 
 
 def test_all_have_learned_from_the_same_scans():
