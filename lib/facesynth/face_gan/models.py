@@ -180,8 +180,8 @@ def detail_configuration(
 ) -> gan.Config:
     """How a network learns detail from so many tiles; `channels` of its widest feature maps.
 
-    code : see `gan.Detailer`. With 8, faces differ in how much detail they have, as scans do, but the
-    power at the highest frequencies along rows and columns is off by a third.
+    code : see `gan.Detailer`. With 8, faces differ in how much detail they have, as scans do, but
+    the power at the highest frequencies along rows and columns is off by a third.
     """
     return gan.Config(
         resolution=tiles.resolution,
