@@ -2,7 +2,7 @@
 # make test    the environment, format, lint, types and tests
 # make experiments   the whole experiment on corrupted data, hours; resumes
 # make faces   the data set of scanned faces, data/faces: some hours; resumes
-# make face-gans   the generators of faces, of what was scanned for it, data/weights: hours; resumes
+# make face-gans   the generators of faces, data/weights, and finer scans for it: hours; resumes
 # make template   the standard template and how faces deform it, data/template: minutes
 # make complexion   aggregates of people's skin, from photographs that are fetched: minutes
 # make bench   every benchmark;  make lint;  make chapters (after editing book/NN_name.md);  make clean
@@ -10,7 +10,9 @@
 PRESET ?= standard
 SEED ?= 0
 SCANNED ?= build/scanned
-SUBJECTS ?= 500
+SUBJECTS ?= 400
+FINER ?= build/finer
+FINER_SUBJECTS ?= 120
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -52,13 +54,14 @@ experiments: environment
 
 faces: environment
 	@$(BIN)/facesynth dataset --population $(SUBJECTS) --resolution 512 --displacement half --out $(SCANNED)
-	@$(BIN)/facesynth shrink $(SCANNED) --resolution 256 --subjects 400 --quality 90 \
-		--out data/faces
+	@$(BIN)/facesynth shrink $(SCANNED) --resolution 256 --quality 90 --out data/faces
 	@$(BIN)/facesynth describe data/faces
 
 face-gans: environment
+	@$(BIN)/facesynth dataset --population $(FINER_SUBJECTS) --resolution 512 --displacement half --out $(FINER)
 	@set -e; for model in textures geometries faces; do \
-		$(BIN)/facesynth train $(SCANNED) --model $$model --out data/weights --runs build/face_gans; done
+		$(BIN)/facesynth train data/faces --model $$model --finer $(FINER) \
+			--out data/weights --runs build/face_gans; done
 
 template: environment
 	@$(BIN)/python -m facesynth.population.shipped

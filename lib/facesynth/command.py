@@ -220,6 +220,11 @@ def scan(subjects: int, out: Path, resolution: int, seed: int, jobs: int) -> Non
     help="Shown at each level, or of whole faces and as many tiles for each detail.",
 )
 @click.option("--held-out", type=int, help="Scans that are not learned from, to evaluate with.")
+@click.option(
+    "--finer",
+    type=_PATH,
+    help="A data set with more pixels, of few subjects, say: its detail is learned, too.",
+)
 def train(
     dataset: Path,
     model: Any,
@@ -229,6 +234,7 @@ def train(
     channels: int | None,
     images: int | None,
     held_out: int | None,
+    finer: Path | None,
 ) -> None:
     """Train a generator on a data set (Sections 7.1, 7.2, 8 and 9).
 
@@ -243,14 +249,14 @@ def train(
     from facesynth.dataset.dataset import load
     from facesynth.face_gan import release
 
-    faces = load(dataset)
-    length = release.length_for(model, faces)
+    faces, fine = load(dataset), None if finer is None else load(finer)
+    length = release.length_for(model, faces if fine is None else fine)
     if images is not None:
         length = replace(length, n_shown=images, n_last=None)
     length = replace(
         length, resolution=resolution or length.resolution, channels=channels or length.channels
     )
-    release.train(model, faces, out, runs=runs, length=length, n_test=held_out)
+    release.train(model, faces, out, runs=runs, length=length, n_test=held_out, finer=fine)
     click.echo(f"written: {out / model}.safetensors and its card, {out / model}.json")
 
 

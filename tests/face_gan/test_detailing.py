@@ -6,25 +6,14 @@ import torch
 
 from facesynth import gan
 from facesynth.dataset.dataset import Dataset
-from facesynth.face_gan.detailing import NOISE, detailed, scales, training_tiles
+from facesynth.face_gan.detailing import NOISE, detailed, training_tiles
 from facesynth.template import standard
-
-
-@pytest.mark.parametrize(
-    ("base", "resolution", "expected"),
-    [
-        *((64, 64, ()), (64, 32, ()), (64, 128, (2,)), (64, 256, (4,))),
-        *((64, 512, (4, 2)), (64, 1024, (4, 2, 2))),
-    ],
-)
-def test_steps_lead_from_the_base_to_the_resolution(base, resolution, expected):
-    assert scales(base, resolution) == expected
 
 
 @pytest.fixture(scope="module", params=[0, 8])
 def network(request):
     torch.manual_seed(0)
-    made = gan.Detailer(4, 4, 8, request.param)
+    made = gan.Detailer(4, 8, request.param)
     torch.nn.init.normal_(made.to_detail.weight)
     return made.eval().requires_grad_(False)
 
@@ -37,9 +26,9 @@ def small():
 
 def test_means_are_the_small_image(network, small):
     colours, displacement = detailed(network, small, torch.randn(2, NOISE))
-    assert colours.shape == (2, 64, 64, 3)
-    assert displacement.shape == (2, 64, 64)
-    means = colours.reshape(2, 16, 4, 16, 4, 3).mean(axis=(2, 4))
+    assert colours.shape == (2, 32, 32, 3)
+    assert displacement.shape == (2, 32, 32)
+    means = colours.reshape(2, 16, 2, 16, 2, 3).mean(axis=(2, 4))
     np.testing.assert_allclose(means, small, atol=1e-4)
 
 
@@ -57,7 +46,7 @@ def test_the_same_latents_make_the_same_detail_and_near_ones_nearly(network, sma
 
 
 def test_without_displacement(small):
-    colours, displacement = detailed(gan.Detailer(3, 2, 8), small, torch.randn(2, NOISE))
+    colours, displacement = detailed(gan.Detailer(3, 8), small, torch.randn(2, NOISE))
     assert colours.shape == (2, 32, 32, 3)
     assert displacement is None
 
@@ -70,10 +59,10 @@ def test_tiles_hold_textures_and_displacements():
     textures = rng.integers(0, 256, (n, R, R, 3), np.uint8)
     geometry = np.repeat(standard().vertices[None], n, 0).astype(np.float32)
     scans = Dataset.of(geometry, textures, valid, displacement=mm)
-    tiles = training_tiles(scans, R, 2)
+    tiles = training_tiles(scans, R)
     np.testing.assert_array_equal(tiles.pixels[..., :3], textures)
     steps = tiles.pixels[..., 3]
     np.testing.assert_allclose((steps.astype(float) - 128) * 0.04, 0.5, atol=0.021)  # filled, too
-    assert training_tiles(scans, R // 2, 2).pixels.shape == (n, R // 2, R // 2, 4)
+    assert training_tiles(scans, R // 2).pixels.shape == (n, R // 2, R // 2, 4)
     plain = Dataset.of(geometry, textures, valid)
-    assert training_tiles(plain, R, 2).channels == 3
+    assert training_tiles(plain, R).channels == 3

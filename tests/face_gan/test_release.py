@@ -1,5 +1,6 @@
 """Generators from the first scan to the card, as small as they can be."""
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -7,6 +8,7 @@ import json
 import numpy as np
 import pytest
 import torch
+import untrained
 from changed_scans import changed
 from PIL import Image
 
@@ -15,9 +17,12 @@ from facesynth import gan
 from facesynth.command import main
 from facesynth.dataset.dataset import Dataset
 from facesynth.dataset.sources import DatasetError
+from facesynth.evaluation.scores import shrunk, shrunk_masks
 from facesynth.face_gan import damaged_scans, lift, released_models, scoring
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan import release as face_gan_release
+from facesynth.face_gan.colours import Colours
+from facesynth.face_gan.detailing import detailed
 from facesynth.face_gan.release import Length
 from facesynth.geometry_fitting import LeastSquaresFit
 from facesynth.population import sample
@@ -211,12 +216,12 @@ def test_a_model_has_at_most_the_pixels_of_the_scans(faces):
 
 
 @pytest.fixture(scope="module")
-def fine(tmp_path_factory):
-    """Whole faces of 128 pixels, of scans with and without an expression; model and card."""
+def expressive():
+    """Scans of 128 pixels, with and without an expression."""
     drawn = sample(6, 3, resolution=128, expressions=True, progress=False)
     geometry = drawn.expressions[:, :2].reshape(12, -1, 3)
     textures = drawn.textures.repeat(2, axis=0)
-    scans = Dataset.of(
+    return Dataset.of(
         geometry,
         textures,
         displacement=np.random.default_rng(0).normal(0, 0.1, textures.shape[:3]),
@@ -224,12 +229,17 @@ def fine(tmp_path_factory):
         expressions=np.tile([0, 1], 6),
         expression_names=("neutral", "smile"),
     )
+
+
+@pytest.fixture(scope="module")
+def fine(expressive, tmp_path_factory):
+    """Whole faces of 128 pixels; model and card."""
     folder = tmp_path_factory.mktemp("fine")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "COMPONENTS", (2,))
         patch.setattr(scoring, "N_SCORED", 3)  # scans, some of them without their neutral ones
         length = Length(128, 8, 16, 16)
-        card = face_gan_release.train("faces", scans, folder, length=length, progress=False)
+        card = face_gan_release.train("faces", expressive, folder, length=length, progress=False)
     return folder, card
 
 
@@ -239,7 +249,7 @@ def test_whole_faces_get_detail_and_displacement(fine):
     made = released_models.load(folder, "faces")
     assert (made.config.resolution, made.resolution) == (64, 128)
     (detail,) = card["details"]
-    assert (detail["resolution"], detail["tiles shown"]) == (128, 16)
+    assert (detail["resolution"], detail["scans"], detail["tiles shown"]) == (128, 10, 16)
     assert detail["parameters"] == sum(p.numel() for p in made.details[0].parameters()) > 0
     parts = card["sliced Wasserstein distances x 1000"]
     assert set(parts["textures"]["generated"]) == {128, 64, 32, 16}
@@ -254,6 +264,39 @@ def test_whole_faces_get_detail_and_displacement(fine):
     assert np.quantile(np.abs(coarse.textures - means), 0.99) < 2  # some are clipped
     still = made.make(made.latents(2, 0), 0.0)
     np.testing.assert_allclose(still.geometry[0], still.geometry[1], atol=0.1)
+
+
+def test_finer_scans_of_few_subjects_teach_the_finest_detail(expressive, tmp_path):
+    coarse = changed(
+        expressive,
+        textures=shrunk(expressive.textures, 64),
+        valid=shrunk_masks(expressive.valid, 64),
+        displacement=expressive.displacement[:, ::2, ::2],
+    )
+    finer = expressive.take(expressive.subjects < 4)
+    length = Length(128, 8, 16, 16)
+
+    def trained(finer, folder):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(scoring, "COMPONENTS", (2,))
+            patch.setattr(scoring, "N_SCORED", 3)
+            return face_gan_release.train(
+                "faces", coarse, folder, length=length, finer=finer, progress=False
+            )
+
+    card = trained(finer, tmp_path / "models")
+    (detail,) = card["details"]
+    assert (detail["resolution"], detail["scans"]) == (128, 6)  # without the subject held out
+    assert card["data"]["held out"] == ["0"]
+    assert set(card["sliced Wasserstein distances x 1000"]["textures"]["real"]) == {64, 32, 16}
+    assert released_models.load(tmp_path / "models", "faces").resolution == 128
+    with pytest.raises(DatasetError, match="scans of 64 pixels do not shrink to 128"):
+        trained(None, tmp_path / "none")
+    with pytest.raises(DatasetError, match="finer scans of 64 pixels do not shrink to 128"):
+        trained(coarse, tmp_path / "none")
+    with pytest.raises(DatasetError, match=r"2 finer scans in .* not held out: 4 are the least"):
+        trained(expressive.take(expressive.subjects < 2), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_one_generator_makes_people_with_and_without_expression(fine):
@@ -277,3 +320,55 @@ def test_one_generator_makes_people_with_and_without_expression(fine):
         np.testing.assert_array_equal(face.texture, other.texture)
         np.testing.assert_allclose(face.vertices, own, atol=1e-3)
         assert np.abs(other.vertices - face.vertices).max() > 1  # mm
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    """A generator of 64 pixels, not trained, whose finest features are noisy; and its colours."""
+    config = untrained.config(face_gan.configuration("faces", 64, channels=8, n_shown=48))
+    generator = untrained.anchored(config)
+    torch.nn.init.constant_(generator.fine[-1].noise, 2.0)
+    torch.nn.init.normal_(generator.to_image[-1].weight[:3], std=0.3)
+    skin = np.random.default_rng(0).integers(60, 200, (20, 64, 64, 3), np.uint8)
+    return generator.eval().requires_grad_(False), Colours.fit(skin)
+
+
+def scans_of(textures):
+    geometry = np.repeat(standard().vertices[None], len(textures), 0).astype(np.float32)
+    return Dataset.of(geometry, textures)
+
+
+def textures_of(generator, colours, n, seed):
+    return gan.to_uint8(colours.colours(gan.sample(generator, n, seed)[..., :3]))
+
+
+def test_noise_is_lessened_to_that_of_scans_held_out(noisy):
+    generator, colours = copy.deepcopy(noisy)
+    whole = generator.fine[-1].noise.clone()
+    as_it_is = scans_of(textures_of(generator, colours, 40, 0))
+    generator.fine[-1].noise.mul_(0.5)
+    calm = scans_of(textures_of(generator, colours, 40, 0))
+    generator.fine[-1].noise.copy_(whole)
+    assert face_gan_release._calm(generator, as_it_is, colours) >= 0.8
+    generator.fine[-1].noise.copy_(whole)
+    share = face_gan_release._calm(generator, calm, colours)
+    assert 0.4 <= share <= 0.6
+    torch.testing.assert_close(generator.fine[-1].noise, share * whole)
+    assert face_gan_release._calm(generator, calm.take(np.arange(5)), colours) == 1.0  # too few
+
+
+def test_detail_gets_the_power_of_scans_held_out(noisy):
+    torch.manual_seed(0)
+    network = gan.Detailer(3, 8, 2).eval().requires_grad_(False)
+    torch.nn.init.normal_(network.to_detail.weight, std=6.0)
+    generator, colours = noisy
+    images = colours.colours(gan.sample(generator, 30, 9)[..., :3])
+    z = torch.randn(30, 16, generator=torch.Generator().manual_seed(9))
+    half = copy.deepcopy(network)
+    half.to_detail.weight *= 0.5
+    finer, _ = detailed(half, images, z)
+    (share,) = face_gan_release._level([network], generator, scans_of(gan.to_uint8(finer)), colours)
+    assert share == pytest.approx(0.5, abs=0.05)
+    torch.testing.assert_close(network.to_detail.weight, half.to_detail.weight, atol=0, rtol=0.1)
+    coarse = scans_of(textures_of(generator, colours, 30, 1))
+    assert face_gan_release._level([network], generator, coarse, colours) == [1.0]  # not known

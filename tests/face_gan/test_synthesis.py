@@ -32,7 +32,6 @@ from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.face_gan.lift import Lift
 from facesynth.face_gan.released_models import WeightsError
 from facesynth.files.atomic import WriteError
-from facesynth.gan.run_folder import CONFIG, GENERATOR
 from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.surface.mesh import check_disk, graph_laplacian, vertex_normals
 
@@ -42,34 +41,27 @@ CAMERA = "new THREE.PerspectiveCamera(40, 1, 0.01, 10); camera.position.set(0.1,
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run whose generator, not trained, makes skin and faces near the mean, all a bit noisy."""
+def generator():
+    """One that is not trained, of skin and faces near the mean, all a bit noisy; and its config."""
     config = untrained.config(face_gan.configuration("faces", R, channels=8, n_shown=48, rest=True))
-    return saved(untrained.anchored(config), config, tmp_path_factory.mktemp("run"))
-
-
-def saved(network, config, path):
-    """A finished run's folder, with this network."""
-    gan.save_generator(network, config, path / GENERATOR)
-    (path / CONFIG).write_text(config.to_json())
-    return gan.RunFolder(path)
+    return untrained.anchored(config), config
 
 
 @pytest.fixture(scope="module")
-def weights(run, tmp_path_factory):
-    """Its generator with detail, released."""
+def weights(generator, tmp_path_factory):
+    """It with detail, released."""
     to = GeometryImages.fit(UniversalMapping(SCANS.template, R), SCANS.geometry)
     path = tmp_path_factory.mktemp("weights") / "faces.safetensors"
     rng = np.random.default_rng(0)
-    tiles = gan.Tiles(gan.Images(rng.integers(0, 256, (1, 4 * R, 4 * R, 4), np.uint8)), 4)
+    tiles = gan.Tiles(gan.Images(rng.integers(0, 256, (1, 4 * R, 4 * R, 4), np.uint8)))
     config = face_gan.detail_configuration(tiles, channels=8, n_shown=16)
-    detail = saved(config.generator(), config, tmp_path_factory.mktemp("detail"))
+    details = [(config.generator(), config) for _ in range(2)]
     parts = {
         "colours": Colours.fit(SCANS.textures),
         "lift": Lift.fit(to, SCANS.geometry),
-        "details": [detail],
+        "details": details,
     }
-    released_models.save(path.parent, "faces", run, to, **parts)
+    released_models.save(path.parent, "faces", *generator, to, **parts)
     return path, to
 
 
@@ -88,15 +80,16 @@ def faces(released):
     return facesynth.synthesize(4, seed=3)
 
 
-def test_what_is_released_is_what_was_trained_in_half_precision(run, weights):
+def test_what_is_released_is_what_was_trained_in_half_precision(generator, weights):
+    network, config = generator
     path, to = weights
     read = released_models.load(path.parent, "faces")
-    assert (read.model, read.config) == ("faces", run.config)
-    for name, tensor in run.generator().state_dict().items():
+    assert (read.model, read.config) == ("faces", config)
+    for name, tensor in network.state_dict().items():
         assert torch.equal(read.generator.state_dict()[name], tensor.half().float())
     np.testing.assert_array_equal(read.geometries.mean, to.mean)
     np.testing.assert_array_equal(read.geometries.unit, to.unit)
-    before, after = (gan.sample(g, 2, seed=0) for g in (run.generator(), read.generator))
+    before, after = (gan.sample(g, 2, seed=0) for g in (network, read.generator))
     assert np.abs(before - after).max() < 1 / 127.5  # a grey level
 
 
@@ -132,13 +125,10 @@ def test_a_file_without_a_digest_is_not_trusted(weights, tmp_path):
         released_models.load(tmp_path / "copy", "faces")
 
 
-def test_models_make_what_they_are_for(run, weights, tmp_path):
+def test_models_make_what_they_are_for(weights, tmp_path):
     path, to = weights
     config = face_gan.configuration("textures", R, channels=8, n_shown=48)
-    (tmp_path / "run").mkdir()
-    released_models.save(
-        tmp_path, "textures", saved(config.generator(), config, tmp_path / "run"), to
-    )
+    released_models.save(tmp_path, "textures", config.generator(), config, to)
     textures = released_models.load(tmp_path, "textures")
     both = released_models.load(path.parent, "faces")
     images = gan.sample(both.generator, 2, seed=0)

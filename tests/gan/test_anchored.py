@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from facesynth.gan import Config, ConfigError, Images, generate, latents, sample, train
@@ -92,10 +93,34 @@ def test_truncation_leads_to_the_mean_face(anchored):
     assert spread[0] < spread[1] < spread[2]
 
 
+def test_latent_vectors_mix_noise(anchored):
+    z = latents(anchored, 40, 3)
+    fields = anchored._noise(z)
+    assert {r: tuple(field.shape) for r, field in fields.items()} == {
+        r: (40, 1, r, r) for r in (4, 8, 16)
+    }
+    assert abs(fields[16].square().mean() - 1) < 0.05
+    of_vectors, of_fields = (F.normalize(x.flatten(1)) for x in (z, fields[16]))
+    torch.testing.assert_close(  # fields are as near to each other as their vectors are
+        of_fields @ of_fields.T, of_vectors @ of_vectors.T, atol=0.3, rtol=0
+    )
+    torch.testing.assert_close(anchored._noise(2 * z)[8], fields[8])  # of any length
+    assert not anchored._noise(0 * z)[8].any()  # none for the mean face
+    assert "fields" not in anchored.state_dict()  # drawn anew, the same
+
+
+def test_noise_changes_features_where_it_has_learned_to(anchored):
+    layer, x, style = anchored.fine[-1], torch.randn(2, 11, R, R), torch.randn(2, 128)
+    one, other = torch.randn(2, 2, 1, R, R)
+    torch.testing.assert_close(layer(x, style, one), layer(x, style, other))
+    layer.noise += 0.5
+    assert (layer(x, style, one) - layer(x, style, other)).abs().mean() > 0.1
+
+
 def test_a_constant_image_stays_constant_up_to_the_border():
     torch.manual_seed(0)
     layer = StyledConv(4, 6)
-    y = layer(torch.ones(2, 4, 8, 8), torch.randn(2, 128))
+    y = layer(torch.ones(2, 4, 8, 8), torch.randn(2, 128), torch.randn(2, 1, 8, 8))
     torch.testing.assert_close(y, y[:, :, :1, :1].expand_as(y))
 
 
@@ -104,7 +129,7 @@ def test_features_keep_their_variance_whatever_the_style():
     layer = StyledConv(64, 64).requires_grad_(False)
     x = torch.randn(8, 64, 16, 16)
     for size in (0.1, 1.0, 10.0):
-        y = layer(x, size * torch.randn(8, 128))
+        y = layer(x, size * torch.randn(8, 128), torch.randn(8, 1, 16, 16))
         assert 0.7 < y.square().mean().item() < 1.4
 
 

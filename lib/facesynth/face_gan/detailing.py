@@ -13,24 +13,13 @@ from facesynth.dataset.canonical import fill
 from facesynth.dataset.dataset import Dataset
 from facesynth.dataset.packing import DISPLACEMENT_STEP
 from facesynth.evaluation.scores import shrunk, small_rows
-from facesynth.gan.detail import AMPLIFIED, MARGIN, SMALL, enlarged, places
+from facesynth.gan.detail import AMPLIFIED, MARGIN, SCALE, SMALL, enlarged, places
 
 NOISE = 16  # latent numbers that choose a face's fine detail: a code, and fields of noise
 ZERO = 128  # of a displacement, in images
-STEPS = (4, 2)  # how many times as many pixels each network makes, from the base on
 
 
-def scales(base: int, resolution: int) -> tuple[int, ...]:
-    """By which steps images of `base` pixels get to at most `resolution`."""
-    found: list[int] = []
-    while resolution >= 2 * base:
-        step = STEPS[0] if not found and resolution >= STEPS[0] * base else STEPS[-1]
-        found.append(step)
-        base *= step
-    return tuple(found)
-
-
-def training_tiles(faces: Dataset, resolution: int, scale: int) -> gan.Tiles:
+def training_tiles(faces: Dataset, resolution: int) -> gan.Tiles:
     """Tiles of the scans' textures, and displacements where they are known, to learn from.
 
     resolution : R of the whole images. Invalid pixels are taken as they are filled.
@@ -47,19 +36,19 @@ def training_tiles(faces: Dataset, resolution: int, scale: int) -> gan.Tiles:
                 mean = small_rows(whole, resolution).reshape(resolution, resolution)
                 row[..., SMALL] = np.clip(np.rint(mean / DISPLACEMENT_STEP) + ZERO, 0, 255)
         done += len(part)
-    return gan.Tiles(gan.Images(images), scale)
+    return gan.Tiles(gan.Images(images))
 
 
 def detailed(
     network: gan.Detailer, images: NDArray[np.floating], latents: Tensor
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Images (n, r, r, 3) in [-1, 1] with `scale` times as many pixels, and displacement in mm.
+    """Images (n, r, r, 3) in [-1, 1] with twice as many pixels a side, and displacement in mm.
 
     latents : (n, `NOISE`) standard normal numbers, by which one fine detail changes continuously
     into another.
     """
     small = torch.from_numpy(np.ascontiguousarray(images, np.float32)).permute(0, 3, 1, 2)
-    side, m, s = small.shape[-1], MARGIN, network.scale
+    side, m, s = small.shape[-1], MARGIN, SCALE
     around = side + 2 * m
     place = F.pad(places(side), (m,) * 4, mode="replicate")
     fields = _fields(network.n_noise(around, around) - network.code, NOISE - network.code)
@@ -70,7 +59,7 @@ def detailed(
             code, mixture = z[:, : network.code], z[:, network.code :]
             noise = mixture / mixture.square().mean().sqrt() @ fields
             whole = network(padded, place, torch.cat([code, noise], 1))
-            colour = enlarged(padded, s) + whole[:, :SMALL] / AMPLIFIED
+            colour = enlarged(padded) + whole[:, :SMALL] / AMPLIFIED
             inner = np.s_[m * s : -m * s, m * s : -m * s]
             colours.append(colour[0].permute(1, 2, 0).numpy()[inner])
             if network.channels > SMALL:

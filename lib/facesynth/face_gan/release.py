@@ -10,10 +10,8 @@ good it is.
 import csv
 import importlib.metadata
 import io
-import itertools
 import json
 import math
-import operator
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,16 +28,20 @@ from facesynth.dataset import dataset
 from facesynth.dataset.aligned_scan import mapping
 from facesynth.dataset.dataset import Dataset, DatasetError
 from facesynth.evaluation import report
+from facesynth.evaluation.artefacts import artefacts
+from facesynth.evaluation.scores import shrunk
 from facesynth.evaluation.swd import sliced_wasserstein
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan import released_models, scoring
 from facesynth.face_gan.colours import Colours
-from facesynth.face_gan.detailing import scales, training_tiles
+from facesynth.face_gan.detailing import NOISE, detailed, training_tiles
 from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.face_gan.lift import Lift
 from facesynth.face_gan.models import Model
 from facesynth.face_gan.texture_fit import SIDE, TextureFit
 from facesynth.files.atomic import write_bytes, write_text
+from facesynth.gan.anchored import AnchoredGenerator
+from facesynth.gan.detail import SCALE, SMALL
 
 N_TEST = 300  # scans held out
 FEWEST = 50  # scans of a data set, for there to be something to learn, and to compare with
@@ -67,6 +69,8 @@ LENGTHS: dict[Model, Length] = {
 }
 OF_COLOURS = 500  # scans, of which the axes of colour are found
 NOISES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # of the lift, of which one is chosen
+CALMED = tuple(k / 10 for k in range(2, 11))  # shares of the finest noise, of which one is chosen
+LEVELLED = 300  # scans held out, of whose detail the power is measured
 FEWEST_UNSEEN = 10  # faces held out, to choose by
 LIMITS = (
     "Learned from the scans of this data set alone. Invalid pixels of the scans were learned as "
@@ -83,6 +87,7 @@ def train(
     runs: Path | None = None,
     length: Length | None = None,
     n_test: int | None = None,
+    finer: Dataset | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Train a model, and write it and its card into a folder of models; return the card.
@@ -93,16 +98,20 @@ def train(
             says, which takes a processor an hour or two
     n_test  scans that are held out, with all scans of their subjects: by default `N_TEST`, or a
             fifth where there are few
+    finer   scans with more pixels, of some of the subjects, say: "faces" learn the details from
+            them that are finer than the data set's own pixels
 
     Raises `DatasetError` for a data set too small to learn from or to hold out anybody, and for a
     resolution that its scans have not, `WeightsError` for a folder with models of another template,
     what `gan.train` does, and `WriteError`.
     """
-    length = length_for(model, faces) if length is None else length
+    length = length_for(model, faces if finer is None else finer) if length is None else length
     n_test = min(N_TEST, len(faces) // 5) if n_test is None else n_test
-    _check(faces, n_test, length.resolution)
-    training, _ = face_gan.split(faces, n_test)
+    _check(faces, n_test, min(length.resolution, faces.resolution) if finer else length.resolution)
+    training, unseen = face_gan.split(faces, n_test)
     released_models.check_template(folder, faces.template)  # before hours of training
+    if finer is not None:
+        finer = _finer(finer, faces, unseen, length.resolution)
     runs = folder / "runs" if runs is None else runs
     rest = model == "faces" and face_gan.tells_rest(training)
     config = length.configuration(model, rest=rest)
@@ -116,12 +125,13 @@ def train(
     details = []
     if model == "faces":
         side = config.resolution
-        for scale in scales(side, length.resolution):
-            side *= scale
-            tiles = training_tiles(training, side, scale)
-            n_shown = length.n_last or length.n_shown
+        while (side := SCALE * side) <= length.resolution:
+            scans = training if side <= faces.resolution or finer is None else finer
+            tiles = training_tiles(scans, side)
             each = face_gan.detail_configuration(
-                tiles, channels=3 * length.channels // 4, n_shown=n_shown
+                tiles,
+                channels=3 * length.channels // 4,
+                n_shown=length.n_last or length.n_shown,
             )
             details.append(gan.train(each, tiles, runs / f"detail-{side}", progress=progress))
     return release(model, run, faces, training, to, folder, colours, details)
@@ -153,6 +163,27 @@ def _check(faces: Dataset, n_test: int, resolution: int) -> None:
         )
 
 
+def _finer(finer: Dataset, faces: Dataset, unseen: Dataset, resolution: int) -> Dataset:
+    """Scans with more pixels, without those of subjects held out. Raises `DatasetError`."""
+    if finer.template.digest != faces.template.digest:
+        raise DatasetError(
+            f"the finer scans in {finer.folder} were aligned with another template than those in "
+            f"{faces.folder}: build both with the same"
+        )
+    names = {unseen.subject_names[subject] for subject in unseen.subjects}
+    chosen = finer.take(~np.isin(np.array(finer.subject_names)[finer.subjects], [*names]))
+    if len(chosen) < FEWEST // 2:
+        raise DatasetError(
+            f"{len(chosen)} finer scans in {finer.folder} are of subjects that are not held out: "
+            f"{FEWEST // 2} are the least to learn from"
+        )
+    if finer.resolution % resolution:
+        raise DatasetError(
+            f"the finer scans of {finer.resolution} pixels do not shrink to {resolution}"
+        )
+    return chosen
+
+
 def release(
     model: Model,
     run: gan.RunFolder,
@@ -166,11 +197,27 @@ def release(
     """Write a finished run's generator, log, samples and card into a folder; return the card."""
     side = min(SIDE, run.config.resolution)
     fit = TextureFit.fit(training, side) if model == "textures" else None
-    lift = None
-    if model == "faces":
+    lift, generator = None, run.generator()
+    chosen: dict[str, Any] = {}
+    networks = [each.detailer() for each in details]
+    if isinstance(generator, AnchoredGenerator) and colours is not None:
         unseen = faces.take(~np.isin(faces.subjects, training.subjects))
-        lift = _trusted(Lift.fit(to, training.geometry), run.generator(), unseen.geometry)
-    released_models.save(folder, model, run, to, fit, colours=colours, lift=lift, details=details)
+        chosen["share of the finest noise"] = _calm(generator, unseen, colours)
+        chosen["shares of detail"] = _level(networks, generator, unseen, colours)
+        lift = _trusted(Lift.fit(to, training.geometry), generator, unseen.geometry)
+        chosen["noise of the lift"] = lift.noise
+    configs = [each.config for each in details]
+    released_models.save(
+        folder,
+        model,
+        generator,
+        run.config,
+        to,
+        fit,
+        colours=colours,
+        lift=lift,
+        details=list(zip(networks, configs, strict=True)),
+    )
     made = released_models.load(folder, model)
     if made.tells_rest:
         expressions.save(folder / expressions.FILE, expressions.mean_differences(training))
@@ -178,9 +225,6 @@ def release(
     write_text(folder / f"{model}.csv", (run.path / "log.csv").read_text(encoding="utf-8"))
     write_bytes(folder / f"{model}.webp", _strip(run))
     held_out = sorted({*faces.subjects.tolist()} - {*training.subjects.tolist()})
-    sides = itertools.accumulate(
-        (each.config.scale for each in details), operator.mul, initial=run.config.resolution
-    )
     card = {
         "model": model,
         "facesynth": importlib.metadata.version("facesynth"),
@@ -197,14 +241,16 @@ def release(
         "parameters": _parameters(made.generator),
         "details": [
             {
-                "resolution": side,
+                "resolution": SCALE ** (1 + k) * run.config.resolution,
                 "parameters": _parameters(network),
+                "scans": each.n_images,
                 "tiles shown": each.config.images,
                 "seconds": round(float(each.log()["seconds"][-1])),
             }
-            for side, network, each in zip(list(sides)[1:], made.details, details, strict=True)
+            for k, (network, each) in enumerate(zip(made.details, details, strict=True))
         ],
         "chosen": "the moving average where training ended; no other was looked at",
+        "chosen on held-out scans": chosen,
         "sliced Wasserstein distances x 1000": scoring.score(parts),
         "fidelity": scoring.fidelity(parts),
         "limits": LIMITS,
@@ -217,6 +263,58 @@ def release(
 
 def _parameters(network: torch.nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
+
+
+def _calm(generator: AnchoredGenerator, unseen: Dataset, colours: Colours) -> float:
+    """Lessen the noise in the finest pixels, which training overdoes where there is hair.
+
+    Returns its share with which textures are nearest to scans held out, at their finest level.
+    """
+    n, finest = len(unseen), generator.fine[-1].noise
+    assert isinstance(finest, torch.Tensor)
+    if n < FEWEST_UNSEEN:
+        return 1.0
+    whole, side = finest.detach().clone(), generator.resolution
+    scans = shrunk(unseen.textures, side)
+
+    def away(share: float) -> float:
+        with torch.no_grad():
+            finest.copy_(share * whole)
+        images = gan.sample(generator, n, seed=3)[..., : face_gan.N_TEXTURE]
+        return sliced_wasserstein(scans, gan.to_uint8(colours.colours(images)))[side]
+
+    share = min(CALMED, key=away)
+    with torch.no_grad():
+        finest.copy_(share * whole)
+    return share
+
+
+def _level(
+    networks: list[gan.Detailer], generator: AnchoredGenerator, unseen: Dataset, colours: Colours
+) -> list[float]:
+    """Scale detail to have the highest frequencies' power of scans held out; return the shares.
+
+    Detail that is finer than the scans' pixels stays as it is.
+    """
+    scans = unseen.textures[:LEVELLED]
+    if len(unseen) < FEWEST_UNSEEN:
+        return [1.0] * len(networks)
+    images = gan.sample(generator, len(scans), seed=4)[..., : face_gan.N_TEXTURE]
+    made: NDArray[np.floating] = colours.colours(images)
+    z = torch.randn(len(scans), NOISE, generator=torch.Generator().manual_seed(4))
+    shares = []
+    for network in networks:
+        side, share = SCALE * made.shape[1], 1.0
+        if side <= unseen.resolution:
+            finer, _ = detailed(network, made, z)
+            found = artefacts(shrunk(scans, side), gan.to_uint8(finer))
+            share = float((2 / (found.rows + found.columns)) ** 0.5)  # of amplitudes, not powers
+            with torch.no_grad():
+                for values in network.to_detail.parameters():
+                    values[:SMALL] *= share
+            made, _ = detailed(network, made, z)
+        shares.append(round(share, 3))
+    return shares
 
 
 def _trusted(lift: Lift, generator: gan.ImageGenerator, unseen: NDArray[np.float32]) -> Lift:

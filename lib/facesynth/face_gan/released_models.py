@@ -15,7 +15,6 @@ level. The package comes with such a folder, and `facesynth train` makes others.
 import functools
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -36,6 +35,7 @@ from facesynth.face_gan.lift import Lift
 from facesynth.face_gan.models import CHANNELS, N_TEXTURE, REST, Model, check_model
 from facesynth.face_gan.texture_fit import TextureFit
 from facesynth.files.atomic import write_text
+from facesynth.gan.detail import SCALE
 from facesynth.gan.run_folder import load_tensors, save_tensors
 from facesynth.template import Template
 
@@ -91,7 +91,7 @@ class ReleasedModel:
     @property
     def resolution(self) -> int:
         """R, pixels along the side of its finest textures."""
-        return self.config.resolution * math.prod(network.scale for network in self.details)
+        return self.config.resolution * SCALE ** len(self.details)
 
     @property
     def n_latents(self) -> int:
@@ -202,41 +202,39 @@ def blurred(images: NDArray[np.floating], blur: float) -> NDArray[np.floating]:
 def save(
     folder: Path,
     model: Model,
-    run: gan.RunFolder,
+    generator: gan.ImageGenerator,
+    config: gan.Config,
     to: GeometryImages,
     fit: TextureFit | None = None,
     *,
     colours: Colours | None = None,
     lift: Lift | None = None,
-    details: Sequence[gan.RunFolder] = (),
+    details: Sequence[tuple[gan.Detailer, gan.Config]] = (),
 ) -> None:
-    """Write a finished run's generator, and what belongs to it, into a folder of models.
+    """Write a trained generator, and what belongs to it, into a folder of models.
 
-    Raises `WeightsError` for a folder with models of another template, and
-    `gan.UnfinishedRunError`, `gan.DamagedFileError` and `WriteError`.
+    Raises `WeightsError` for a folder with models of another template, and `WriteError`.
     """
     check_model(model)
     check_template(folder, to.mapping.template)
     if not (folder / TEMPLATE).exists():
         to.mapping.template.save(folder / TEMPLATE)
-    tensors = {
-        GENERATOR + name: tensor.half() for name, tensor in run.generator().state_dict().items()
-    }
+    tensors = {GENERATOR + name: tensor.half() for name, tensor in generator.state_dict().items()}
     if model != "textures":
         tensors |= {"mean": _tensor(to.mean), "unit": _tensor(to.unit)}
-    metadata = {"model": model, "config": run.config.to_json()}
+    metadata = {"model": model, "config": config.to_json()}
     if colours is not None:
         tensors |= {"colours.mean": _tensor(colours.mean), "colours.turn": _tensor(colours.turn)}
     if lift is not None:
         tensors |= {"lift.mean": _tensor(lift.mean), "lift": _tensor(lift.components).half()}
         metadata["noise"] = repr(lift.noise)
     written = [f"{model}{SUFFIX}", TEMPLATE]
-    side = run.config.resolution
-    for each in details:
-        side *= each.config.scale
+    side = config.resolution
+    for network, of_network in details:
+        side *= SCALE
         name = f"{model}{DETAIL}{side}{SUFFIX}"
-        weights = {k: tensor.half() for k, tensor in each.detailer().state_dict().items()}
-        save_tensors(weights, {"config": each.config.to_json()}, folder / name)
+        weights = {k: tensor.half() for k, tensor in network.state_dict().items()}
+        save_tensors(weights, {"config": of_network.to_json()}, folder / name)
         written.append(name)
     metadata["details"] = json.dumps(written[2:])
     save_tensors(tensors, metadata, folder / f"{model}{SUFFIX}")

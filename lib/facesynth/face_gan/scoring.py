@@ -44,7 +44,7 @@ def compared(made: ReleasedModel, scans: Dataset, to: GeometryImages) -> dict[st
     scans = scans.take(chosen)
     n, found = len(scans) // 2, {}
     images = gan.sample(made.generator, n, seed=1)
-    side = min(made.resolution, FINEST_SCORED)
+    side = min(made.resolution, FINEST_SCORED, scans.resolution)
     faces = in_parts(made, n, seed=1, resolution=side) if made.lift is not None else None
     if made.model != "geometries":
         at = GeometryImages(mapping(side, scans.template), to.mean, to.unit)

@@ -8,7 +8,8 @@ $$G(z) = \mu + B\,c(z) + r(z, \mu + B\,c(z)).$$
 B are the images' principal components times their standard deviations, and c a small dense network
 that begins as the identity: so training begins with samples of the morphable model, which vary as
 faces do. r is a convolutional network that sees that face at each of its levels, begins as
-0, and adds what components cannot: hair, brows, eyes, whatever is there or not.
+0, and adds what components cannot: hair, brows, eyes, whatever is there or not. Random fields that
+z mixes are added to its features, for what no component tells of skin: spots, pores, strands.
 
 All levels are trained at once. Features are enlarged linearly and halved by means, and borders are
 repeated: no checkerboards, and no rim.
@@ -41,6 +42,7 @@ STYLE = 128  # length of the vectors that scale features
 HIDDEN = 256  # of the network of the coefficients
 FITTED = 2000  # images, with their mirror images, that components are fitted to
 FAINT = 0.3  # gain of what each level adds to the image
+FIELDS_SEED = 0  # of the random fields
 QUICK = 10.0  # how much faster than other weights the coefficients leave the identity
 
 
@@ -56,15 +58,16 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_out))
         self.style = EqualizedLinear(STYLE, n_in, gain=1)
         nn.init.ones_(self.style.bias)
+        self.noise = nn.Parameter(torch.zeros(n_out))
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """Map (b, n_in, h, w) to (b, n_out, h, w) for styles (b, `STYLE`)."""
+    def forward(self, x: Tensor, style: Tensor, field: Tensor) -> Tensor:
+        """Map (b, n_in, h, w), styles (b, `STYLE`) and noise (b, 1, h, w) to (b, n_out, h, w)."""
         scale, kernel = self.style(style), self.weight / math.sqrt(self.weight[0].numel())
         power = scale.float().square() @ kernel.square().sum((2, 3)).T
         gain = math.sqrt(2) * torch.rsqrt(power + 1e-8)
         y = convolve(replicated(x * scale[:, :, None, None].to(x.dtype)), kernel)
         y = y * gain[:, :, None, None].to(y.dtype) + self.bias[:, None, None].to(y.dtype)
-        return rectified(y)
+        return rectified(y + (self.noise[:, None, None] * field).to(y.dtype))
 
 
 class AnchoredGenerator(ImageGenerator):
@@ -95,6 +98,10 @@ class AnchoredGenerator(ImageGenerator):
         self.mix = nn.Parameter(torch.zeros(()))  # of what they add to the identity
         self.styles = _dense(latent, STYLE, STYLE)
         self.first = nn.Parameter(torch.randn(1, widths[0], SMALLEST, SMALLEST))
+        drawn = torch.Generator().manual_seed(FIELDS_SEED)
+        fields = torch.randn(latent, sum(r**2 for r in self.sides), generator=drawn)
+        self.register_buffer("fields", fields, persistent=False)
+        self.fields: Tensor
         pairs = list(zip([widths[0], *widths], widths, strict=False))
         self.coarse = nn.ModuleList(StyledConv(a + channels, b) for a, b in pairs)
         self.fine = nn.ModuleList(StyledConv(b + channels, b) for b in widths)
@@ -141,19 +148,28 @@ class AnchoredGenerator(ImageGenerator):
         seen, small = {}, face.contiguous(memory_format=torch.channels_last)
         for r in reversed(self.sides):
             seen[r], small = small, F.avg_pool2d(small, 2)
+        noise = self._noise(x)
         x = self.first.expand(len(x), -1, -1, -1)
         image = torch.zeros_like(seen[SMALLEST])
         layers = zip(self.sides, self.coarse, self.fine, self.to_image, strict=True)
         for r, coarse, fine, to_image in layers:
-            x = coarse(_beside(x, seen[max(SMALLEST, r // 2)]), style)
+            before = max(SMALLEST, r // 2)
+            x = coarse(_beside(x, seen[before]), style, noise[before])
             if r > SMALLEST:  # the convolution comes first, at a quarter of the pixels
                 x, image = (
                     F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
                     for y in (x, image)
                 )
-            x = fine(_beside(x, seen[r]), style)
+            x = fine(_beside(x, seen[r]), style, noise[r])
             image = image + to_image(x).float()
         return face + image
+
+    def _noise(self, z: Tensor) -> dict[int, Tensor]:
+        """By side, fields (b, 1, r, r) of unit variance that vectors z (b, latent) mix."""
+        mixed = F.normalize(z, dim=1) @ self.fields
+        areas = [r**2 for r in self.sides]
+        parts = zip(self.sides, mixed.split(areas, dim=1), strict=True)
+        return {r: part.unflatten(1, (1, r, r)) for r, part in parts}
 
 
 class ResidualDiscriminator(nn.Module):

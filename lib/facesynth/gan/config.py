@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .anchored import AnchoredGenerator, ResidualDiscriminator, TwoDiscriminators
-from .detail import MARGIN, PLACE, SMALL, TILE, Detailer
+from .detail import MARGIN, PLACE, SCALE, SMALL, TILE, Detailer
 from .losses import LOSSES
 from .networks import SMALLEST, Discriminator, Generator, ImageGenerator, levels
 
@@ -54,7 +54,6 @@ class Config:
     architecture: str = "progressive"  # of both networks: see `ARCHITECTURES`
     fine_channels: int | None = None  # of an anchored one's: the others are seen at half the pixels
     anchors: int = 200  # principal components that an anchored generator begins with
-    scale: int = 4  # how many times as many pixels along a side a detailer makes
     code: int = 0  # latent numbers that all detail of a face depends on
 
     latent: int = 512  # length of the latent vectors
@@ -181,7 +180,7 @@ class Config:
         """Create a generator."""
         widths = self.capacity, self.max_channels
         if self.architecture == "detail":
-            return Detailer(self.channels, self.scale, self.max_channels, self.code)
+            return Detailer(self.channels, self.max_channels, self.code)
         if self.architecture == "anchored":
             return AnchoredGenerator(
                 self.resolution, self.channels, self.latent, *widths, self.anchors
@@ -193,7 +192,7 @@ class Config:
         seen = self.channels + (self.masks == "paired")  # paired masks are one more channel
         widths = self.capacity, self.max_channels, self.group
         if self.architecture == "detail":
-            seen, margin = seen + SMALL + PLACE, MARGIN * self.scale
+            seen, margin = seen + SMALL + PLACE, MARGIN * SCALE
             return ResidualDiscriminator(TILE, seen, *widths, margin)
         if self.architecture == "anchored":
             if self.fine_channels is not None:

@@ -1,8 +1,8 @@
 """The finest levels of images, learned on tiles: memory and time do not grow with the image.
 
-A network adds detail to a small image, which another one has made. Canonical images are aligned, so
-it is told where in the face a tile lies, too, but roughly: what is in the small image says more. It
-is trained on tiles of scans, each with its own small image.
+A network adds detail to a small image, which another one has made: twice as many pixels along a
+side. Canonical images are aligned, so it is told where in the face a tile lies, too, but roughly:
+what is in the small image says more. It is trained on tiles of scans, each with its small image.
 
 How much a face has of it, pores, stubble, strokes, is not in the small image either: a short code
 says so, the same for all tiles of a face. Noise in every pixel alone would give all faces the same.
@@ -11,7 +11,6 @@ Detail is faint, a hundredth of an image's range. It is amplified before a discr
 the gradient penalty would forbid to tell it from nothing.
 """
 
-import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +28,7 @@ from .networks import rectified
 
 SMALL = 3  # channels of the small images: colours
 PLACE = 2  # channels that tell where a pixel lies: from the middle, and down, in halves of a side
+SCALE = 2  # pixels along a side over those of the small image: twice that in one step learns worse
 TILE = 64  # pixels along the side of the tiles that a discriminator sees
 MARGIN = 2  # pixels of the small image around a tile, which convolutions look at
 AMPLIFIED = 10.0
@@ -39,77 +39,64 @@ JITTER = 0.03  # noise of the small images in training: generated ones are not q
 
 
 class Detailer(nn.Module):
-    """Adds detail to small images: `scale` times as many pixels along a side.
+    """Adds detail to small images: `SCALE` times as many pixels along a side.
 
     channels : of the detail; the first three belong to the small image's colours, and do not change
     them: their means over its pixels are the small image.
     code : latent numbers that all of a face's detail depends on.
     """
 
-    def __init__(self, channels: int, scale: int, max_channels: int, code: int = 0) -> None:
+    def __init__(self, channels: int, max_channels: int, code: int = 0) -> None:
         super().__init__()
-        self.channels, self.scale, self.code = channels, scale, code
-        steps, side = int(math.log2(scale)), TILE // scale + 2 * MARGIN
+        self.channels, self.code = channels, code
+        side, wide, narrow = TILE // SCALE + 2 * MARGIN, max_channels, max_channels // 2
         self.latent = self.n_noise(side, side)  # of a tile
-        widths = [max_channels] * steps + [max_channels // 2]
-        told = SMALL + 4 * len(WAVES) + code
-        self.first = _Conv(told, widths[0])
-        self.second = _Conv(widths[0], widths[0])
-        pairs = list(itertools.pairwise(widths))
-        self.coarse = nn.ModuleList(_Conv(a, b) for a, b in pairs)
-        self.middle = nn.ModuleList(_Conv(b + 1, b) for _, b in pairs)  # and noise
-        self.fine = nn.ModuleList(_Conv(b, b) for _, b in pairs)
+        self.first = _Conv(SMALL + 4 * len(WAVES) + code, wide)
+        self.second = _Conv(wide, wide)
+        self.coarse = _Conv(wide, narrow)
+        self.middle = _Conv(narrow + 1, narrow)  # and noise
+        self.fine = _Conv(narrow, narrow)
         if code:
-            self.sway = nn.ModuleList(EqualizedLinear(code, b + 1, gain=SWAY) for _, b in pairs)
-        self.to_detail = EqualizedConv(widths[-1], channels, 1, gain=1)
+            self.sway = EqualizedLinear(code, narrow + 1, gain=SWAY)
+        self.to_detail = EqualizedConv(narrow, channels, 1, gain=1)
         nn.init.zeros_(self.to_detail.weight)  # it begins without
         self.to(memory_format=torch.channels_last)
 
     def forward(self, small: Tensor, place: Tensor, noise: Tensor) -> Tensor:
-        """Amplified detail (b, channels, s h, s w) of small images (b, 3, h, w).
+        """Amplified detail (b, channels, 2 h, 2 w) of small images (b, 3, h, w).
 
         place  (b, 2, h, w), see `places`
         noise  (b, `n_noise(h, w)`) standard normal numbers
         """
         b, _, h, w = small.shape
-        code, used = noise[:, : self.code], self.code
+        code, field = noise[:, : self.code], noise[:, self.code :]
         same = code.to(small.dtype)[:, :, None, None].expand(-1, -1, h, w)
         x = torch.cat([small, waves(place), same], 1).contiguous(memory_format=torch.channels_last)
-        x = rectified(self.second(rectified(self.first(x))))
-        for step, (coarse, middle, fine) in enumerate(
-            zip(self.coarse, self.middle, self.fine, strict=True), 1
-        ):
-            x = rectified(coarse(x))
-            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-            area = h * w * 4**step
-            field = noise[:, used : used + area].view(b, 1, h * 2**step, w * 2**step)
-            used += area
-            x = torch.cat([x, field.to(x.dtype)], 1)
-            if self.code:
-                x = x * (1 + self.sway[step - 1](code).to(x.dtype))[:, :, None, None]
-            x = x.contiguous(memory_format=torch.channels_last)
-            x = rectified(fine(rectified(middle(x))))
-        return self._consistent(self.to_detail(x).float(), small.float())
+        x = rectified(self.coarse(rectified(self.second(rectified(self.first(x))))))
+        x = torch.cat([enlarged(x), field.view(b, 1, SCALE * h, SCALE * w).to(x.dtype)], 1)
+        if self.code:
+            x = x * (1 + self.sway(code).to(x.dtype))[:, :, None, None]
+        x = rectified(self.middle(x.contiguous(memory_format=torch.channels_last)))
+        return self._consistent(self.to_detail(rectified(self.fine(x))).float(), small.float())
 
     def n_noise(self, height: int, width: int) -> int:
         """How many random numbers the detail of a small image (height, width) needs, code first."""
-        steps = int(math.log2(self.scale))
-        return self.code + sum(height * width * 4**step for step in range(1, steps + 1))
+        return self.code + height * width * SCALE**2
 
     def _consistent(self, detail: Tensor, small: Tensor) -> Tensor:
         """The detail, changed so that the whole image's means are the small image."""
         colours, others = detail[:, :SMALL], detail[:, SMALL:]
 
         def smoothed(x: Tensor) -> Tensor:
-            return F.avg_pool2d(enlarged(x, self.scale), self.scale)
+            return F.avg_pool2d(enlarged(x), SCALE)
 
-        lacking = AMPLIFIED * (small - smoothed(small)) - F.avg_pool2d(colours, self.scale)
+        lacking = AMPLIFIED * (small - smoothed(small)) - F.avg_pool2d(colours, SCALE)
         left, added = lacking, torch.zeros_like(lacking)
         for _ in range(ROUNDS):
             added = added + left
             left = lacking - smoothed(added)
-        left = F.interpolate(left, scale_factor=self.scale, mode="nearest")
-        return torch.cat([colours + enlarged(added, self.scale) + left, others], 1)
+        left = F.interpolate(left, scale_factor=SCALE, mode="nearest")
+        return torch.cat([colours + enlarged(added) + left, others], 1)
 
     def complete(self, noise: Tensor, tiles: Tensor) -> Tensor:
         """Generated tiles: what `Tiles` gives, with other detail."""
@@ -118,11 +105,11 @@ class Detailer(nn.Module):
 
     def colours(self, tiles: Tensor) -> Tensor:
         """The colours (b, 3, t, t) of tiles."""
-        return tiles[:, :SMALL] / AMPLIFIED + enlarged(self._told(tiles)[0], self.scale)
+        return tiles[:, :SMALL] / AMPLIFIED + enlarged(self._told(tiles)[0])
 
     def _told(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        """Small images and places (b, ..., t / s, t / s), of which tiles hold copies."""
-        told = tiles[:, self.channels :, :: self.scale, :: self.scale]
+        """Small images and places (b, ..., t / 2, t / 2), of which tiles hold copies."""
+        told = tiles[:, self.channels :, ::SCALE, ::SCALE]
         return told[:, :SMALL], told[:, SMALL:]
 
 
@@ -133,9 +120,9 @@ class _Conv(EqualizedConv):
         return convolve(replicated(x), self.weight * self.scale, self.bias)
 
 
-def enlarged(small: Tensor, scale: int) -> Tensor:
-    """A small image (b, c, h, w), interpolated linearly to (b, c, s h, s w)."""
-    return F.interpolate(small, scale_factor=scale, mode="bilinear", align_corners=False)
+def enlarged(small: Tensor) -> Tensor:
+    """A small image (b, c, h, w), interpolated linearly to (b, c, 2 h, 2 w)."""
+    return F.interpolate(small, scale_factor=SCALE, mode="bilinear", align_corners=False)
 
 
 def waves(place: Tensor) -> Tensor:
@@ -156,14 +143,13 @@ class Tiles:
     """Tiles of images, for a `Detailer` to learn from.
 
     Their channels: detail, amplified; colours of the small image; `places`. The last two have the
-    small image's pixels, `scale` times along a side. Tiles have a margin around `TILE` pixels.
+    small image's pixels, `SCALE` times along a side. Tiles have a margin around `TILE` pixels.
 
-    images : (n, R, R, c), colours and what else is detail. scale : R over the small image's side.
+    images : (n, R, R, c), colours and what else is detail.
     mirrored : whether half of the tiles are of faces in a mirror.
     """
 
     images: Images
-    scale: int
     mirrored: bool = True
 
     resolution = TILE
@@ -183,15 +169,15 @@ class Tiles:
         return self.images.channels
 
     def fingerprint(self) -> str:
-        """A digest of the images and the scale."""
-        return f"{self.images.fingerprint()} / {self.scale} {self.mirrored}"
+        """A digest of the images, and of what tiles are cut of them."""
+        return f"{self.images.fingerprint()} / {SCALE} {self.mirrored}"
 
     def hold(self, device: torch.device) -> None:
         """Leave the images where they are: tiles are cut by the processor."""
 
     @cached_property
     def _place(self) -> NDArray[np.float32]:
-        return places(self.images.resolution // self.scale)[0].numpy()
+        return places(self.images.resolution // SCALE)[0].numpy()
 
     def batch(
         self,
@@ -202,7 +188,7 @@ class Tiles:
         rng: np.random.Generator,
     ) -> tuple[Tensor, Tensor]:
         """Tiles (b, c + 5, t, t) at places drawn from `rng`, and masks without a hole."""
-        s, q = self.scale, TILE // self.scale
+        s, q = SCALE, TILE // SCALE
         side = self.images.resolution // s
         around = np.arange(-MARGIN - 1, q + MARGIN + 1)  # one more, to interpolate between
         cut, place = [], []
@@ -216,7 +202,7 @@ class Tiles:
         fine = torch.from_numpy(np.stack(cut)).permute(0, 3, 1, 2)
         fine = fine.float() / 127.5 - 1 if fine.dtype == torch.uint8 else fine.float()
         small = F.avg_pool2d(fine[:, :SMALL], s)
-        detail = torch.cat([fine[:, :SMALL] - enlarged(small, s), fine[:, SMALL:]], 1)
+        detail = torch.cat([fine[:, :SMALL] - enlarged(small), fine[:, SMALL:]], 1)
         noise = rng.standard_normal(small.shape, np.float32)
         noise *= JITTER * rng.random((len(index), 1, 1, 1), np.float32)
         told = torch.cat([small + torch.from_numpy(noise), torch.from_numpy(np.stack(place))], 1)

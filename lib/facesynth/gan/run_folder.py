@@ -171,6 +171,11 @@ class RunFolder:
         """The machine, the version of PyTorch and the date of the last session."""
         return dict(json.loads((self.path / MADE_BY).read_text(encoding="utf-8")))
 
+    @property
+    def n_images(self) -> int:
+        """How many images it was trained on."""
+        return int(json.loads((self.path / DATA).read_text(encoding="utf-8"))["images"])
+
     def log(self) -> dict[str, NDArray[np.float64]]:
         """Return the log's columns."""
         with (self.path / LOG).open(newline="", encoding="utf-8") as file:
