@@ -21,7 +21,12 @@ from sphinx.util.docutils import SphinxDirective
 from facesynth.claims import judgement as claims
 from facesynth.claims.ledger import Claim
 
-MARKS = {True: "✓", False: "✗", None: "?"}
+MARKS = {
+    claims.Word.REPRODUCED: "✓",
+    claims.Word.CONTRADICTED: "✗",
+    claims.Word.UNDECIDED: "?",
+    claims.Word.UNTESTABLE: "–",
+}
 logger = logging.getLogger(__name__)
 
 
@@ -51,10 +56,9 @@ class ClaimsTable(SphinxDirective):
 def counted(found: list[claims.Verdict]) -> str:
     """How many claims have which verdict, in a sentence."""
     words = [verdict.word for verdict in found]
-    kinds = ("reproduced", "not reproduced", "not testable here")
     return f"Of {len(words)} claims, " + ", ".join(
         f"**{words.count(kind)}** {'is' if words.count(kind) == 1 else 'are'} {kind}"
-        for kind in kinds
+        for kind in claims.Word
     )
 
 
@@ -66,7 +70,7 @@ def short(found: list[claims.Verdict]) -> Iterator[str]:
         claim = verdict.claim
         word = verdict.word.replace(" ", "\N{NO-BREAK SPACE}")
         yield (
-            f"| {claim.says} | {MARKS[verdict.holds]}&nbsp;{{ref}}`{word} <claim-{claim.name}>` |"
+            f"| {claim.says} | {MARKS[verdict.word]}&nbsp;{{ref}}`{word} <claim-{claim.name}>` |"
         )
 
 
@@ -75,14 +79,16 @@ def whole(found: list[claims.Verdict], code: Any) -> Iterator[str]:
     yield counted(found) + ".\n"
     for verdict in found:
         claim = verdict.claim
+        control = f"| the control | {verdict.control} |\n" if verdict.control else ""
+        over = f"| intervals over | {claim.unit} |\n" if claim.unit else ""
         yield (
             f"(claim-{claim.name})=\n"
             f"**{claim.says}**\n\n"
-            f"| {MARKS[verdict.holds]}&nbsp;{verdict.word.replace(' ', '&nbsp;')} | "
+            f"| {MARKS[verdict.word]}&nbsp;{verdict.word.replace(' ', '&nbsp;')} | "
             f"{claim.source} |\n|---|---|\n"
             f"| the paper | {claim.paper} |\n"
             f"| here | {verdict.here} |\n"
-            f"| the rule | {claim.rule} |\n"
+            f"| the rule | {claim.rule} |\n{control}{over}"
             f"| see | {{ref}}`the figure <{claim.figure}>` · "
             f"{{doc}}`the chapter <{claim.chapter}>` · [the code]({code(claim)}) |\n"
         )

@@ -12,22 +12,50 @@ from hypothesis import strategies as st
 
 from _pipeline.chapters import ROOT
 from facesynth.claims import judgement as claims
-from facesynth.claims.judgement import MissingResultError, UnknownClaimError, claim, judge, verdicts
-from facesynth.claims.ledger import CLAIMS, RULES
+from facesynth.claims.judgement import (
+    MissingResultError,
+    UnknownClaimError,
+    Word,
+    claim,
+    judge,
+    verdicts,
+)
+from facesynth.claims.ledger import CLAIMS, CONTROL, Comparison
 from facesynth.claims.measured import TOLERANCE, Measured, deviations, packed, unpacked
+
+TESTED = [c for c in CLAIMS if c.tests]
+PRESETS = ("smoke", "standard")
+
+
+def beside(test, sides):
+    """A number whose interval lies `sides` from a test's margin: 1 passes, -1 fails, 0 neither."""
+    way = sides if test.sign == ">" else -sides
+    middle = test.margin + 2 * way
+    return Measured.between(middle, middle - 1, middle + 1)
+
+
+def numbers_of(c, sides=1, control=-1):
+    """All numbers that a claim needs; those that are tested, and the control's, as told."""
+    numbers = dict.fromkeys(c.needs, Measured(0.5))
+    for test in c.tests:
+        numbers[test.number] = beside(test, sides)
+        if c.control:
+            numbers[test.number + CONTROL] = beside(test, control)
+    return numbers
+
 
 BY_CHAPTER = {c.chapter: {} for c in CLAIMS}
 for _claim in CLAIMS:
-    BY_CHAPTER[_claim.chapter] |= {name: Measured(0.5) for name in _claim.needs}
+    BY_CHAPTER[_claim.chapter] |= numbers_of(_claim)
 
 
-def test_there_are_enough_claims_and_each_is_whole():
-    assert len(CLAIMS) >= 14
-    assert {c.name for c in CLAIMS} == set(RULES)
+def test_every_claim_is_whole():
+    assert len(CLAIMS) >= 34
+    assert len({c.name for c in CLAIMS}) == len(CLAIMS)
     for c in CLAIMS:
         for text in (c.source, c.says, c.rule, c.paper, c.here):
             assert text.strip()
-        assert c.needs
+        assert bool(c.tests) == bool(c.control) == bool(c.unit)
 
 
 @pytest.mark.parametrize("c", CLAIMS, ids=lambda c: c.name)
@@ -42,66 +70,109 @@ def test_a_claim_leads_to_its_figure_and_its_code(c):
     )
 
 
-@pytest.mark.parametrize("c", CLAIMS, ids=lambda c: c.name)
-def test_a_rule_needs_no_more_than_what_is_shown(c):
-    judge(c, BY_CHAPTER[c.chapter])
+@pytest.mark.parametrize("c", TESTED, ids=lambda c: c.name)
+def test_verdicts_follow_from_intervals_and_fall_with_the_control(c):
+    assert judge(c, numbers_of(c)).word is Word.REPRODUCED
+    assert judge(c, numbers_of(c, control=0)).word is Word.REPRODUCED  # it does not pass either
+    assert judge(c, numbers_of(c, 0)).word is Word.UNDECIDED
+    assert judge(c, numbers_of(c, -1)).word is Word.CONTRADICTED
+    passed = judge(c, numbers_of(c, control=1))
+    assert passed.word is Word.UNDECIDED
+    assert passed.control.endswith("It passes, too: the rule tells nothing")
+    for test in c.tests:
+        one = numbers_of(c) | {test.number: beside(test, -1)}
+        assert judge(c, one).word is Word.CONTRADICTED
+        one = numbers_of(c) | {test.number: beside(test, 0)}
+        assert judge(c, one).word is Word.UNDECIDED
 
 
-@pytest.mark.parametrize(
-    ("name", "numbers", "holds"),
-    [
-        ("normal-prior", {"apart": 0.9}, True),
-        ("normal-prior", {"apart": 0.55}, False),
-        ("mapping", {"eyes": 1, "nose": 1, "lips": 1}, True),
-        ("mapping", {"eyes": 1, "nose": 1, "lips": 9}, False),
-        ("masks-share", {"damaged": 0.2}, None),
-        ("similar-geometry", {"least squares": 3, "mean": 4}, True),
-        ("similar-geometry", {"least squares": 3.9, "mean": 4}, False),
-        ("table-1", {"textures levels": 5, "levels": 5}, True),
-        ("table-1", {"textures levels": 4, "levels": 5}, False),
-        ("labels", {"gender": 0.9, "ancestry": 0.9, "age": 0.9}, True),
-        ("labels", {"gender": 0.9, "ancestry": 0.9, "age": 0.4}, False),
-    ],
-)
-def test_rules_decide(name, numbers, holds):
-    filled = dict.fromkeys(claim(name).needs, Measured(0.5))
-    filled |= {"eyes before": Measured(2), "nose before": Measured(2), "lips before": Measured(2)}
-    verdict = judge(claim(name), filled | {k: Measured(v) for k, v in numbers.items()})
-    assert verdict.holds is holds
-    words = {True: "reproduced", False: "not reproduced", None: "not testable here"}
-    assert verdict.word == words[holds]
+def test_a_claim_that_cannot_be_tested_says_so():
+    assert judge(claim("masks-share"), {"damaged": Measured(0.2)}).word is Word.UNTESTABLE
 
 
-def test_a_difference_within_the_errors_is_none():
-    numbers = {name: Measured(30.0, error=4.0) for name in claim("table-3").needs}
-    ours = {
-        "generated to train SWD": Measured(23.0, 4.0),
-        "generated to test SWD": Measured(23.0, 4.0),
-    }
-    assert not judge(claim("table-3"), numbers | ours).holds
-    clearer = {name: replace(number, error=2.0) for name, number in ours.items()}
-    assert judge(claim("table-3"), numbers | clearer).holds
+def reference(preset):
+    """What the chapters recorded at a preset, as it was kept."""
+    path = ROOT / "data" / "results" / f"reference_{preset}.json"
+    chapters = json.loads(path.read_text())["chapters"]
+    return {chapter: unpacked(numbers) for chapter, numbers in chapters.items()}
 
 
-@given(st.floats(-1e6, 1e6), st.floats(0, 1e3), st.floats(-1e6, 1e6), st.floats(0, 1e3))
-def test_below_is_an_order(a, da, b, db):
-    first, second = Measured(a, da), Measured(b, db)
-    assert not (first.below(second) and second.below(first))
-    assert not first.below(first)
-    if first.below(second):
-        assert a < b
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("c", TESTED, ids=lambda c: c.name)
+def test_every_control_failed_its_rule_in_the_book(c, preset):
+    """Whatever became of the claim. It kills rules that are inverted, and those without effect."""
+    numbers = reference(preset)[c.chapter]
+    of_control = {test.number: numbers[test.number + CONTROL] for test in c.tests}
+    if (c.name, preset) in PASSED_BY_THEIR_CONTROLS:
+        assert judge(c, numbers).word is Word.UNDECIDED
+        return
+    assert not all(test.passes(of_control) for test in c.tests)
+
+
+# Labels alone predict geometries as well as textures do, and copies of sixty people come as near to
+# others as generated faces do. Both claims are undecided.
+PASSED_BY_THEIR_CONTROLS = {("similar-geometry", "standard"), ("generalises", "standard")}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_no_comparison_was_dropped(preset):
+    """Each number that has a control is tested by some rule."""
+    tested = {(c.chapter, test.number) for c in CLAIMS for test in c.tests}
+    for chapter, numbers in reference(preset).items():
+        for name in numbers:
+            if name.endswith(CONTROL):
+                assert (chapter, name.removesuffix(CONTROL)) in tested
+
+
+def inverted(c, which):
+    """A claim with one of its tests turned round."""
+    tests = list(c.tests)
+    tests[which] = replace(tests[which], sign="<" if tests[which].sign == ">" else ">")
+    return replace(c, tests=tuple(tests))
+
+
+WORDS = {"<": ("lower", "less than", "at most"), ">": ("higher", "more than", "above")}
+UNDECIDED = {"masks-worth", "table-3"}  # at every preset, and so are their controls
+
+
+@pytest.mark.parametrize("c", TESTED, ids=lambda c: c.name)
+def test_a_rule_that_is_turned_round_does_not_survive(c):
+    """At the book's own numbers, some verdict or some control changes; or it denies its words."""
+    for which in range(len(c.tests)):
+        mutant = inverted(c, which)
+        killed = c.name in UNDECIDED and not any(
+            word in c.rule for word in WORDS[mutant.tests[which].sign]
+        )
+        for preset in PRESETS:
+            numbers = reference(preset)[c.chapter]
+            killed |= judge(mutant, numbers).word is not judge(c, numbers).word
+            of_control = {test.number: numbers[test.number + CONTROL] for test in c.tests}
+            killed |= mutant.tests[which].passes(of_control) is not c.tests[which].passes(
+                of_control
+            )
+        assert killed
+
+
+@pytest.mark.parametrize("text", ["a is 3", "a<3", "a < b", "< 3", "a <= 3"])
+def test_a_rule_that_cannot_be_read_is_refused(text):
+    with pytest.raises(ValueError, match="is not a test: write NAME < MARGIN or NAME > MARGIN"):
+        Comparison.parse(text)
+
+
+def test_a_rule_is_read():
+    assert Comparison.parse("kept when lit > -0.9") == Comparison("kept when lit", ">", -0.9)
 
 
 @pytest.mark.parametrize(
     ("number", "spec", "text"),
     [
         (Measured(3.276), ".2f", "3.28"),
-        (Measured(3.276, 0.141), ".2f", "3.28 ± 0.14"),
-        (Measured(-0.5, 0.25), "+.1f", "-0.5 ± 0.2"),
-        (Measured(0.912, 0.03), ".0%", "91% ± 3%"),
+        (Measured.about(3.276, 0.141), ".2f", "3.28 (3.13 to 3.42)"),
+        (Measured.between(-0.5, -0.75, 0.25), "+.1f", "-0.5 (-0.8 to +0.2)"),
+        (Measured.between(0.912, 0.9, 0.93), ".0%", "91% (90% to 93%)"),
     ],
 )
-def test_numbers_bring_their_errors(number, spec, text):
+def test_numbers_bring_their_intervals(number, spec, text):
     assert f"{number:{spec}}" == text
 
 
@@ -114,21 +185,17 @@ def test_what_is_recorded_is_read(tmp_path, monkeypatch):
     assert [v.claim.name for v in verdicts(found)] == [c.name for c in CLAIMS]
 
 
-def test_an_interval_is_a_number_with_an_error():
-    assert Measured.between(3.0, 2.5, 3.25, tolerance=0.1) == Measured(3.0, 0.375, 0.1)
-
-
-@given(st.dictionaries(st.text(), st.builds(Measured, st.floats(-9, 9), st.floats(0, 9))))
+@given(st.dictionaries(st.text(), st.builds(Measured.about, st.floats(-9, 9), st.floats(0, 9))))
 def test_numbers_survive_json(numbers):
     assert unpacked(json.loads(json.dumps(packed(numbers)))) == numbers
 
 
 def test_missing_numbers_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MissingResultError, match="'apart', which is missing in the results of"):
+    with pytest.raises(MissingResultError, match="'area', which is missing in the results of"):
         claims.record("02_morphable_model", "smoke", 0, {})
-    bad = BY_CHAPTER["02_morphable_model"] | {"apart": Measured(float("nan"))}
-    with pytest.raises(MissingResultError, match="'apart', which is nan"):
+    bad = BY_CHAPTER["02_morphable_model"] | {"area": Measured(float("nan"))}
+    with pytest.raises(MissingResultError, match="'area', which is nan"):
         claims.record("02_morphable_model", "smoke", 0, bad)
     assert not list(tmp_path.iterdir())
     without = {c: n for c, n in BY_CHAPTER.items() if c != "08_expressions"}
@@ -162,13 +229,13 @@ def test_a_number_that_left_its_band_is_told():
 
 def test_results_are_plain_json(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    claims.record("x", "smoke", 3, {"n": Measured(1.5, 0.5)})
+    claims.record("x", "smoke", 3, {"n": Measured.about(1.5, 0.5)})
     content = json.loads((tmp_path / "results/x.json").read_text())
     assert content == {
         "chapter": "x",
         "preset": "smoke",
         "seed": 3,
-        "numbers": {"n": {"value": 1.5, "error": 0.5, "tolerance": TOLERANCE}},
+        "numbers": {"n": {"value": 1.5, "low": 1.0, "high": 2.0, "tolerance": TOLERANCE}},
     }
 
 
@@ -211,16 +278,19 @@ def test_changing_a_result_changes_the_page(pages):
     done = build(pages)
     assert done.returncode == 0, done.stderr
     page, short = ((pages / f"out/book/{name}.html").read_text() for name in ("claims", "short"))
-    assert "area under the curve 0.50" in page
+    assert "area under the curve 2.60 (1.60 to 3.60)" in page
+    assert "one half of the real faces against the other: area -1.4 (-2.4 to -0.4)" in page
     for c in CLAIMS:
         assert f'href="{c.chapter}.html#{c.figure}"' in page
         assert f'href="claims.html#claim-{c.name}"' in short
     assert re.search(r"https://github.com/x/y/blob/main/lib/facesynth/evaluation/swd.py#L\d+", page)
 
     path = pages / "book/results/02_morphable_model.json"
-    path.write_text(path.read_text().replace("0.5", "0.875"))
+    path.write_text(path.read_text().replace('"low": 1.6', '"low": 0.5'))
     assert build(pages).returncode == 0
-    assert "area under the curve 0.88" in (pages / "out/book/claims.html").read_text()
+    assert (
+        "area under the curve 2.60 (0.50 to 3.60)" in (pages / "out/book/claims.html").read_text()
+    )
     assert (pages / "out/book/short.html").read_text() != short
 
 
@@ -228,4 +298,4 @@ def test_a_claim_without_a_result_fails_the_build(pages):
     (pages / "book/results/05_corrupted_data.json").unlink()
     failed = build(pages)
     assert failed.returncode != 0
-    assert "'no-red-circles' needs chapter 05_corrupted_data" in failed.stderr
+    assert "'growth' needs chapter 05_corrupted_data" in failed.stderr

@@ -5,8 +5,8 @@ import pytest
 
 from facesynth.evaluation.fitting_scores import (
     canonical_correlations,
-    interval,
     l2_norm,
+    retrieval,
     vertex_distance,
     without_labels,
 )
@@ -22,24 +22,15 @@ def test_distances_by_hand() -> None:
         l2_norm(predicted, np.zeros((2, 6)))
 
 
-def test_intervals_count_subjects() -> None:
-    mean, low, high = interval([1, 1, 1, 1, 3], [0, 0, 0, 0, 1])
-    assert mean == 2  # each subject once
-    assert low == 1
-    assert high == 3
-    with pytest.raises(PairsError, match="two subjects"):
-        interval([1, 2], [4, 4])
-
-
-def test_intervals_cover_what_they_should() -> None:
-    """Of many samples of ten subjects, about 95 % of the intervals hold the true mean."""
+def test_a_prediction_is_nearest_to_its_own_subject() -> None:
+    """By hand, on a line: the second subject's prediction lies nearer to one of three others."""
+    true = np.array([[0.0], [0.5], [4.0], [9.0]])
+    subjects = np.array([0, 0, 1, 2])
+    found = retrieval([[0.1], [0.4], [7.0], [9.5]], true, subjects)
+    np.testing.assert_allclose(found, [1, 1, 2 / 3, 1])
     rng = np.random.default_rng(0)
-    held = 0
-    for trial in range(200):
-        means = rng.standard_normal(30)
-        _, low, high = interval(np.repeat(means, 2), np.repeat(np.arange(30), 2), trial)
-        held += low < 0 < high
-    assert 0.87 < held / 200 < 0.99
+    by_chance = retrieval(rng.normal(size=(200, 3)), rng.normal(size=(200, 3)), np.arange(200))
+    assert abs(by_chance.mean() - 0.5) < 0.05
 
 
 def test_correlations_on_unseen_subjects() -> None:

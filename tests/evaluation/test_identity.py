@@ -7,6 +7,7 @@ from facesynth.dataset import dataset
 from facesynth.evaluation import identity
 from facesynth.evaluation.identity import IdentityError
 from facesynth.mapping.universal_mapping import UniversalMapping
+from facesynth.rendering import Light
 from facesynth.surface.mesh import MeshError
 
 
@@ -68,6 +69,17 @@ def test_a_face_that_is_moved_or_larger_is_cut_out_alike(scans, uv):
     assert np.abs(moved - still).mean() < 8  # grey levels; of another person 30 and more
     other = identity.chip(scans.geometry[4], scans.textures[4], uv, scans.template)
     assert np.abs(other - still).mean() > 16
+
+
+def test_a_face_is_known_when_it_is_turned_and_in_other_light(scans, uv, descriptors):
+    views = ({"yaw": 20.0}, {"yaw": -20.0}, {"light": Light(key=(0.8, 0.5, 0.6))})
+    chips = [identity.chips(scans.geometry, scans.textures, uv, **view) for view in views]
+    plain = identity.chips(scans.geometry, scans.textures, uv)
+    assert all(np.abs(other.astype(float) - plain).mean() > 5 for other in chips)
+    for other in chips:
+        between = identity.distances(identity.embed(other), descriptors)
+        same = scans.subjects[:, None] == scans.subjects
+        assert between[same].mean() < between[~same].min()
 
 
 def test_workers_change_nothing(scans, uv, descriptors, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 
 from facesynth.dataset.canonical import fill
 from facesynth.evaluation import swd as evaluation
-from facesynth.evaluation.scores import as_scanned, mean, nearest, scores
+from facesynth.evaluation.scores import as_scanned, by_level, level_draws, mean, nearest, scores
 from facesynth.morphable_model import ComponentsError, MorphableModel
 
 RNG = np.random.default_rng(0)
@@ -38,6 +38,21 @@ def test_rows_are_the_distances_that_they_say():
     assert rows["real"] == evaluation.sliced_wasserstein(real[half], real[other], 3)
     assert rows["generated"] == evaluation.sliced_wasserstein(real[half], made[:20], 3)
     assert mean(rows["real"]) == pytest.approx((rows["real"][32] + rows["real"][16]) / 2)
+
+
+def test_draws_of_a_table_are_paired():
+    """Two rows of the same images differ by which of them are drawn, and by nothing else."""
+    sets = {"real": smooth(40, 1), "made": smooth(20, 2), "worse": smooth(20, 2) // 2 + 90}
+    drawn = level_draws(sets, 16, 3, seed=1)
+    assert list(drawn) == ["real", "made", "worse"]
+    assert [*drawn["made"]] == ["32", "16", "mean"]
+    np.testing.assert_allclose(
+        drawn["made"]["mean"], (drawn["made"]["32"] + drawn["made"]["16"]) / 2
+    )
+    table = by_level(sets, 16, 3, seed=1)
+    x = drawn["made"]["32"]
+    assert table["made"]["32"].value == pytest.approx(x.mean())
+    assert table["made"]["32"].error == pytest.approx(4.3027 * x.std(ddof=1) / np.sqrt(3), rel=1e-4)
 
 
 def test_what_masks_hide_does_not_count():

@@ -9,9 +9,10 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
-from facesynth.claims.ledger import CLAIMS, Claim
+from facesynth.claims.ledger import CLAIMS, CONTROL, Claim
 from facesynth.claims.measured import Numbers, packed, unpacked
 from facesynth.files.atomic import write_text
 
@@ -26,19 +27,27 @@ class MissingResultError(ValueError):
     """A number that a claim needs is missing or not finite."""
 
 
+class Word(StrEnum):
+    """What becomes of a claim."""
+
+    REPRODUCED = "reproduced"
+    CONTRADICTED = "contradicted"
+    UNDECIDED = "undecided"
+    UNTESTABLE = "not testable here"
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict on a claim."""
+    """The verdict on a claim.
+
+    here     our numbers, in words
+    control  the control's numbers, in words
+    """
 
     claim: Claim
-    here: str  # our numbers
-    holds: bool | None
-
-    @property
-    def word(self) -> str:
-        """Reproduced, not reproduced, or not testable here."""
-        words = {True: "reproduced", False: "not reproduced", None: "not testable here"}
-        return words[self.holds]
+    word: Word
+    here: str
+    control: str = ""
 
 
 def record(chapter: str, preset: str, seed: int, numbers: Numbers) -> None:
@@ -80,7 +89,11 @@ def claim(name: str) -> Claim:
 
 
 def judge(claim: Claim, numbers: Numbers) -> Verdict:
-    """Decide a claim by its chapter's numbers. Raises `MissingResultError`."""
+    """Decide a claim by its chapter's numbers. Raises `MissingResultError`.
+
+    Reproduced if all its tests pass, and contradicted if one fails; undecided otherwise, or if its
+    control passes all of them, too.
+    """
     for name in sorted(claim.needs):
         if name not in numbers or not math.isfinite(numbers[name].value):
             was = f"is {numbers[name].value}" if name in numbers else "is missing"
@@ -88,7 +101,25 @@ def judge(claim: Claim, numbers: Numbers) -> Verdict:
                 f"claim {claim.name!r} needs the number {name!r}, which {was} in the results of "
                 f"chapter {claim.chapter}: see the chapter's last cell"
             )
-    return Verdict(claim, claim.here.format_map(numbers), claim.decide(numbers))
+    here = claim.here.format_map(numbers)
+    if not claim.tests:
+        return Verdict(claim, Word.UNTESTABLE, here)
+    word, told = _decided(claim, numbers), ""
+    if claim.control:
+        of_control = {test.number: numbers[test.number + CONTROL] for test in claim.tests}
+        told = f"{claim.control}: " + ", ".join(
+            f"{name} {number:.3g}" for name, number in of_control.items()
+        )
+        if _decided(claim, of_control) is Word.REPRODUCED:
+            word, told = Word.UNDECIDED, f"{told}. It passes, too: the rule tells nothing"
+    return Verdict(claim, word, here, told)
+
+
+def _decided(claim: Claim, numbers: Numbers) -> Word:
+    passed = [test.passes(numbers) for test in claim.tests]
+    if all(passed):
+        return Word.REPRODUCED
+    return Word.CONTRADICTED if False in passed else Word.UNDECIDED
 
 
 def verdicts(results: Mapping[str, Numbers]) -> list[Verdict]:

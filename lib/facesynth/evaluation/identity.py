@@ -45,18 +45,24 @@ class IdentityError(ValueError):
 
 
 def chip(
-    vertices: ArrayLike, texture: ArrayLike, uv: ArrayLike, template: Template | None = None
+    vertices: ArrayLike,
+    texture: ArrayLike,
+    uv: ArrayLike,
+    template: Template | None = None,
+    yaw: float = 0.0,
+    light: Light = LIGHT,
 ) -> NDArray[np.uint8]:
-    """A face from the front, as the network takes it: (150, 150, 3) sRGB.
+    """A face, from the front by default, as the network takes it: (150, 150, 3) sRGB.
 
-    vertices (m, 3) in mm, texture (R, R, 3) sRGB over uv (m, 2), as `rendering.render` takes them.
-    The template is by default the project's own. Raises `MeshError` and `MaterialError`, and
-    `MissingLandmarkError` for a template without the corners of its eyes or the base of its nose.
+    vertices (m, 3) in mm, texture (R, R, 3) sRGB over uv (m, 2), as `rendering.render` takes them;
+    yaw in degrees. The template is by default the project's own. Raises `MeshError`,
+    `MaterialError`, and `MissingLandmarkError` for a template without the corners of its eyes or
+    the base of its nose.
     """
     face_template = standard() if template is None else template
-    picture = frontal(vertices, texture, uv, face_template)
+    picture = frontal(vertices, texture, uv, face_template, yaw, light)
     corners = np.asarray(vertices)[face_template.vertices_of(FIVE)]
-    places = _camera(face_template).project(corners, PICTURE)
+    places = replace(_camera(face_template), yaw=yaw).project(corners, PICTURE)
     five = [dlib.point(*np.rint(place).astype(int).tolist()) for place in places]
     whole = dlib.rectangle(0, 0, PICTURE - 1, PICTURE - 1)
     face = dlib.full_object_detection(whole, five)
@@ -64,7 +70,12 @@ def chip(
 
 
 def frontal(
-    vertices: ArrayLike, texture: ArrayLike, uv: ArrayLike, template: Template | None = None
+    vertices: ArrayLike,
+    texture: ArrayLike,
+    uv: ArrayLike,
+    template: Template | None = None,
+    yaw: float = 0.0,
+    light: Light = LIGHT,
 ) -> NDArray[np.uint8]:
     """The picture that `chip` crops: (240, 240, 3) sRGB. Raises what `chip` does."""
     face_template = standard() if template is None else template
@@ -73,8 +84,8 @@ def frontal(
         face_template.faces,
         uv,
         texture,
-        camera=_camera(face_template),
-        light=LIGHT,
+        camera=replace(_camera(face_template), yaw=yaw),
+        light=light,
         size=PICTURE,
         supersampling=1,
         background=GREY,
@@ -114,14 +125,19 @@ def embed(chips: ArrayLike) -> NDArray[np.float32]:
 
 
 def chips(
-    geometry: Floats, textures: NDArray[np.uint8], uv: Floats, template: Template | None = None
+    geometry: Floats,
+    textures: NDArray[np.uint8],
+    uv: Floats,
+    template: Template | None = None,
+    yaw: float = 0.0,
+    light: Light = LIGHT,
 ) -> NDArray[np.uint8]:
     """Chips (n, 150, 150, 3) of faces: geometry (n, m, 3) mm, textures (n, R, R, 3) over uv (m, 2).
 
     Raises `IdentityError` where there are more of one than of the other, and what `chip` does.
     """
     _check(geometry, textures)
-    made = [chip(*face, uv, template) for face in zip(geometry, textures, strict=True)]
+    made = [chip(*face, uv, template, yaw, light) for face in zip(geometry, textures, strict=True)]
     return np.array(made, np.uint8).reshape(-1, SIZE, SIZE, 3)
 
 

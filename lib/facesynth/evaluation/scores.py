@@ -48,35 +48,45 @@ class Number:
         return number if self.error is None else f"{number} ± {format(self.error, spec)}"
 
 
-def by_level(
+def level_draws(
     sets: Mapping[str, Images], n: int, repeats: int, seed: int = 0
-) -> dict[str, dict[str, Number]]:
-    """Tables 1 and 2: sliced Wasserstein distances x 1000 to real images, by row and level.
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Sliced Wasserstein distances x 1000 to real images, by row and level, draw by draw.
 
     sets     images (k, R, R, c) by row, of which `real` is the scans'
     n        images in each set that is compared: half of the scans at most
-    repeats  two or more, each with other halves of the scans, other images and other patches: the
-             interval is of their mean
+    repeats  two or more, each with other halves of the scans, other images and other patches, the
+             same for all rows: differences of rows are paired
 
     Each row is compared with one half of the scans, and `real` is the other half. Returns
-    {row: {"R": distance, ..., "16": distance, "mean": distance}}. Raises `EvaluationError`.
+    {row: {"R": (repeats,), ..., "16": (repeats,), "mean": (repeats,)}}. Raises `EvaluationError`.
     """
-    values: dict[str, list[list[float]]] = {name: [] for name in sets}
+    values: dict[str, list[dict[int, float]]] = {name: [] for name in sets}
     for repeat in range(repeats):
         rng = np.random.default_rng([seed, repeat])
         half, other = rng.permutation(len(sets["real"]))[: 2 * n].reshape(2, -1)
         for name, images in sets.items():
             rows = other if name == "real" else rng.permutation(len(images))[:n]
-            row = sliced_wasserstein(sets["real"][half], images[rows], repeat)
-            values[name].append(list(row.values()))
-    levels = [*map(str, row), "mean"]
+            values[name].append(sliced_wasserstein(sets["real"][half], images[rows], repeat))
     found = {}
     for name, each in values.items():
-        all_levels = np.column_stack([each, np.mean(each, axis=1)])  # (repeats, levels)
-        error = stats.t.ppf(0.975, repeats - 1) * all_levels.std(axis=0, ddof=1) / np.sqrt(repeats)
-        columns = zip(levels, all_levels.mean(axis=0), error, strict=True)
-        found[name] = {level: Number(float(m), float(e), n, "x 1000") for level, m, e in columns}
+        levels = {str(side): np.array([row[side] for row in each]) for side in each[0]}
+        found[name] = levels | {"mean": np.mean([*levels.values()], axis=0)}
     return found
+
+
+def by_level(
+    sets: Mapping[str, Images], n: int, repeats: int, seed: int = 0
+) -> dict[str, dict[str, Number]]:
+    """Tables 1 and 2: the means of `level_draws` and half of their 95 % intervals (t)."""
+    factor = stats.t.ppf(0.975, repeats - 1)
+    return {
+        name: {
+            level: Number(float(x.mean()), float(factor * stats.sem(x)), n, "x 1000")
+            for level, x in row.items()
+        }
+        for name, row in level_draws(sets, n, repeats, seed).items()
+    }
 
 
 def identity_distance(a: Floats, b: Floats, n: int, seed: int = 0) -> Number:

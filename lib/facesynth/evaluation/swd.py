@@ -116,16 +116,19 @@ def distance(a: Floats, b: Floats, rng: np.random.Generator, directions: int = D
     return total / directions
 
 
-def distinguishable(a: ArrayLike, b: ArrayLike, seed: int = 0) -> float:
-    """How well a classifier distinguishes samples a (n, d) from b (m, d): a two-sample test.
+def told_apart(
+    a: ArrayLike, b: ArrayLike, seed: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """A two-sample test: what a classifier thinks of samples a (n, d) and b (m, d).
 
-    The area under the ROC curve of a random forest, cross-validated (Lopez-Paz and Oquab 2017):
-    0.5 is chance, 1 is perfect. Raises `TooFewImagesError` where a set has fewer samples than there
-    are folds, and `UnequalSetsError` where they differ in d.
+    Returns whose each is (n + m,), 0 or 1, and the chance (n + m,) that it is of b, in the eyes of
+    a random forest that was trained on other samples (Lopez-Paz and Oquab 2017). Raises
+    `TooFewImagesError` where a set has fewer samples than there are folds, and `UnequalSetsError`
+    where they differ in d.
     """
     # Takes over a second, and distances need none of it.
     from sklearn.ensemble import RandomForestClassifier
-    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.ndim != 2 or a.shape[1:] != b.shape[1:]:
@@ -135,7 +138,14 @@ def distinguishable(a: ArrayLike, b: ArrayLike, seed: int = 0) -> float:
     X, y = np.concatenate([a, b]), np.repeat([0, 1], [len(a), len(b)])
     forest = RandomForestClassifier(100, min_samples_leaf=2, random_state=seed)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    return float(cross_val_score(forest, X, y, cv=folds, scoring="roc_auc").mean())
+    return y, cross_val_predict(forest, X, y, cv=folds, method="predict_proba")[:, 1]
+
+
+def distinguishable(a: ArrayLike, b: ArrayLike, seed: int = 0) -> float:
+    """The area under the ROC curve of `told_apart`: 0.5 is chance, 1 is perfect."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(*told_apart(a, b, seed)))
 
 
 def laplacian_pyramid(images: Images) -> list[Floats]:
