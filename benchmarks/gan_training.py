@@ -38,7 +38,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -79,14 +79,13 @@ def plain(layer: nn.Module) -> nn.Module:
         new = nn.Linear(layer.weight.shape[1], layer.weight.shape[0])
     else:
         n_out, n_in, side, _ = layer.weight.shape
-        new = nn.Conv2d(n_in, n_out, side, padding=side // 2)
+        border: Literal["replicate", "zeros"]
+        border = "replicate" if isinstance(layer, DetailConv) else "zeros"
+        new = nn.Conv2d(n_in, n_out, side, padding=side // 2, padding_mode=border)
     with torch.no_grad():
         new.weight.copy_(layer.weight * layer.scale)
         assert new.bias is not None
         new.bias.copy_(layer.bias)
-    if isinstance(layer, DetailConv):
-        new.padding_mode = "replicate"
-        new._reversed_padding_repeated_twice = [side // 2] * 4
     if isinstance(layer, UpConv):
         return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), new)
     return nn.Sequential(new, nn.AvgPool2d(2)) if isinstance(layer, DownConv) else new

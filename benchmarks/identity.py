@@ -34,7 +34,7 @@ def looked_for(
     net = identity.network()
     found = []
     for vertices, texture in zip(geometry, textures, strict=True):
-        picture = identity.frontal(vertices, texture, uv, template)
+        picture = identity.portrait(vertices, texture, uv, template)
         for box in detector(picture, 1)[:1]:
             found.append(np.array(net.compute_face_descriptor(picture, five(picture, box))))
     return found

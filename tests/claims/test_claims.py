@@ -197,6 +197,9 @@ def test_missing_numbers_are_named(tmp_path, monkeypatch):
     bad = BY_CHAPTER["02_morphable_model"] | {"area": Measured(float("nan"))}
     with pytest.raises(MissingResultError, match="'area', which is nan"):
         claims.record("02_morphable_model", "smoke", 0, bad)
+    open_ended = BY_CHAPTER["02_morphable_model"] | {"area": Measured(0.9, 0.8, float("nan"))}
+    with pytest.raises(MissingResultError, match=r"'area', which is 0.9 \(0.8 to nan\)"):
+        claims.record("02_morphable_model", "smoke", 0, open_ended)
     assert not list(tmp_path.iterdir())
     without = {c: n for c, n in BY_CHAPTER.items() if c != "08_expressions"}
     with pytest.raises(MissingResultError, match="'expressions' needs chapter 08_expressions"):

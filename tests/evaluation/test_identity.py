@@ -5,7 +5,7 @@ import pytest
 
 from facesynth.dataset import dataset
 from facesynth.evaluation import identity
-from facesynth.evaluation.identity import IdentityError
+from facesynth.evaluation.identity import IdentityError, View
 from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.rendering import Light
 from facesynth.surface.mesh import MeshError
@@ -72,8 +72,8 @@ def test_a_face_that_is_moved_or_larger_is_cut_out_alike(scans, uv):
 
 
 def test_a_face_is_known_when_it_is_turned_and_in_other_light(scans, uv, descriptors):
-    views = ({"yaw": 20.0}, {"yaw": -20.0}, {"light": Light(key=(0.8, 0.5, 0.6))})
-    chips = [identity.chips(scans.geometry, scans.textures, uv, **view) for view in views]
+    views = (View(yaw=20.0), View(yaw=-20.0), View(light=Light(key=(0.8, 0.5, 0.6))))
+    chips = [identity.chips(scans.geometry, scans.textures, uv, view=view) for view in views]
     plain = identity.chips(scans.geometry, scans.textures, uv)
     assert all(np.abs(other.astype(float) - plain).mean() > 5 for other in chips)
     for other in chips:

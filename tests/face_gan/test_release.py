@@ -18,7 +18,7 @@ from facesynth.command import main
 from facesynth.dataset.dataset import Dataset
 from facesynth.dataset.sources import DatasetError
 from facesynth.evaluation.scores import shrunk, shrunk_masks
-from facesynth.face_gan import damaged_scans, lift, released_models, scoring
+from facesynth.face_gan import damaged_scans, lift, released_models, scoring, tuning
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan import release as face_gan_release
 from facesynth.face_gan.colours import Colours
@@ -80,7 +80,7 @@ def test_a_card_says_what_was_trained_on_what_and_how_good_it_is(model, faces, w
     )
     assert gan.Config.from_json(json.dumps(card["configuration"])) == made.config
     if model == "faces":
-        assert made.lift.noise in face_gan_release.NOISES
+        assert made.lift.noise in tuning.NOISES
     assert card["images shown"] == card["images of the schedule"] == made.config.images
     assert set(card["fidelity"]) == {*card["sliced Wasserstein distances x 1000"]} - {"n"}
     assert all(numbers["rows"] > 0 for numbers in card["fidelity"].values())
@@ -349,12 +349,12 @@ def test_noise_is_lessened_to_that_of_scans_held_out(noisy):
     generator.fine[-1].noise.mul_(0.5)
     calm = scans_of(textures_of(generator, colours, 40, 0))
     generator.fine[-1].noise.copy_(whole)
-    assert face_gan_release._calm(generator, as_it_is, colours) >= 0.8
+    assert tuning.calm(generator, as_it_is, colours) >= 0.8
     generator.fine[-1].noise.copy_(whole)
-    share = face_gan_release._calm(generator, calm, colours)
+    share = tuning.calm(generator, calm, colours)
     assert 0.4 <= share <= 0.6
     torch.testing.assert_close(generator.fine[-1].noise, share * whole)
-    assert face_gan_release._calm(generator, calm.take(np.arange(5)), colours) == 1.0  # too few
+    assert tuning.calm(generator, calm.take(np.arange(5)), colours) == 1.0  # too few
 
 
 def test_detail_gets_the_power_of_scans_held_out(noisy):
@@ -367,8 +367,8 @@ def test_detail_gets_the_power_of_scans_held_out(noisy):
     half = copy.deepcopy(network)
     half.to_detail.weight *= 0.5
     finer, _ = detailed(half, images, z)
-    (share,) = face_gan_release._level([network], generator, scans_of(gan.to_uint8(finer)), colours)
+    (share,) = tuning.level([network], generator, scans_of(gan.to_uint8(finer)), colours)
     assert share == pytest.approx(0.5, abs=0.05)
     torch.testing.assert_close(network.to_detail.weight, half.to_detail.weight, atol=0, rtol=0.1)
     coarse = scans_of(textures_of(generator, colours, 30, 1))
-    assert face_gan_release._level([network], generator, coarse, colours) == [1.0]  # not known
+    assert tuning.level([network], generator, coarse, colours) == [1.0]  # not known

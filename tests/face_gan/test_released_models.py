@@ -95,18 +95,23 @@ def test_generated_faces_are_whole_and_none_is_another():
     assert between[~np.eye(16, dtype=bool)].min() > 0.3
 
 
-def check_artefacts(found):
-    """No checkerboards, no rim, no cast. Detail has a third too much power along rows, at most."""
-    assert all(0.7 < found[name] < 1.35 for name in ("rows", "columns", "rim"))
+ROWS = 1.35  # generated textures have a little too much power along rows
+
+
+def check_artefacts(found, rows):
+    """No checkerboards, no rim, no cast."""
+    assert 0.75 < found["rows"] < rows
+    assert all(0.75 < found[name] < 1.25 for name in ("columns", "rim"))
     assert 0.9 < found["colours"] < 1.1
 
 
 @pytest.mark.parametrize("part", ["textures", "geometries", "geometries at rest"])
 def test_nothing_gave_generated_images_away_when_the_card_was_written(part):
-    check_artefacts(face_gan_release.card("faces")["fidelity"][part])
+    found = face_gan_release.card("faces")["fidelity"][part]
+    check_artefacts(found, ROWS if part == "textures" else 1.25)
 
 
 def test_nothing_gives_generated_textures_away_at_a_glance():
     scans = dataset.released().textures[3::20]
     made = scoring.in_parts(released_models.released("faces"), len(scans), 3, resolution=256)
-    check_artefacts(vars(artefacts(scans, made.textures)))
+    check_artefacts(vars(artefacts(scans, made.textures)), ROWS)

@@ -6,7 +6,6 @@ number is missing, its claim has no verdict and the book is not built.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -95,8 +94,8 @@ def judge(claim: Claim, numbers: Numbers) -> Verdict:
     control passes all of them, too.
     """
     for name in sorted(claim.needs):
-        if name not in numbers or not math.isfinite(numbers[name].value):
-            was = f"is {numbers[name].value}" if name in numbers else "is missing"
+        if name not in numbers or not numbers[name].is_finite:
+            was = f"is {numbers[name]:g}" if name in numbers else "is missing"
             raise MissingResultError(
                 f"claim {claim.name!r} needs the number {name!r}, which {was} in the results of "
                 f"chapter {claim.chapter}: see the chapter's last cell"
@@ -104,15 +103,14 @@ def judge(claim: Claim, numbers: Numbers) -> Verdict:
     here = claim.here.format_map(numbers)
     if not claim.tests:
         return Verdict(claim, Word.UNTESTABLE, here)
-    word, told = _decided(claim, numbers), ""
-    if claim.control:
-        of_control = {test.number: numbers[test.number + CONTROL] for test in claim.tests}
-        told = f"{claim.control}: " + ", ".join(
-            f"{name} {number:.3g}" for name, number in of_control.items()
-        )
-        if _decided(claim, of_control) is Word.REPRODUCED:
-            word, told = Word.UNDECIDED, f"{told}. It passes, too: the rule tells nothing"
-    return Verdict(claim, word, here, told)
+    of_control = {test.number: numbers[test.number + CONTROL] for test in claim.tests}
+    told = f"{claim.control}: " + ", ".join(
+        f"{name} {number:.3g}" for name, number in of_control.items()
+    )
+    if _decided(claim, of_control) is Word.REPRODUCED:
+        told = f"{told}. It passes, too: the rule tells nothing"
+        return Verdict(claim, Word.UNDECIDED, here, told)
+    return Verdict(claim, _decided(claim, numbers), here, told)
 
 
 def _decided(claim: Claim, numbers: Numbers) -> Word:

@@ -61,14 +61,14 @@ class Claim:
     here: str
     unit: str = ""
     control: str = ""
-    tests: tuple[Comparison, ...] = ()  # all must pass; none: ours cannot tell
+    tests: tuple[Comparison, ...] = ()  # all must pass; none, nor a control: ours cannot tell
 
     @cached_property
     def needs(self) -> set[str]:
         """Names of the numbers that are shown, and of those that are tested."""
         shown = {name for _, name, _, _ in Formatter().parse(self.here) if name is not None}
         tested = {test.number for test in self.tests}
-        return shown | tested | ({name + CONTROL for name in tested} if self.control else set())
+        return shown | tested | {name + CONTROL for name in tested}
 
     def line(self) -> tuple[str, int]:
         """The file of `code`, from the source root on, and the line where it begins."""

@@ -1,5 +1,6 @@
 """Numbers that chapters measure, each with its interval and its tolerance between machines."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -39,6 +40,11 @@ class Measured:
         """Its 95 % interval: of no width if it is not random."""
         low = self.value if self.low is None else self.low
         return low, self.value if self.high is None else self.high
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the number and its interval are."""
+        return all(map(math.isfinite, (self.value, *self.interval)))
 
     def __format__(self, spec: str) -> str:
         """Write the number, with its interval if there is one: 3.28 (3.14 to 3.41)."""

@@ -11,7 +11,7 @@ base of its nose are vertices of the template.
 """
 
 import functools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dlib
@@ -40,6 +40,17 @@ FIVE = [28, 25, 19, 22, 16]
 Floats = NDArray[np.floating[Any]]
 
 
+@dataclass(frozen=True)
+class View:
+    """How a face is shown: turned by so many degrees, and in which light."""
+
+    yaw: float = 0.0
+    light: Light = LIGHT
+
+
+FRONT = View()
+
+
 class IdentityError(ValueError):
     """Faces or descriptors that cannot be compared."""
 
@@ -49,33 +60,30 @@ def chip(
     texture: ArrayLike,
     uv: ArrayLike,
     template: Template | None = None,
-    yaw: float = 0.0,
-    light: Light = LIGHT,
+    view: View = FRONT,
 ) -> NDArray[np.uint8]:
     """A face, from the front by default, as the network takes it: (150, 150, 3) sRGB.
 
-    vertices (m, 3) in mm, texture (R, R, 3) sRGB over uv (m, 2), as `rendering.render` takes them;
-    yaw in degrees. The template is by default the project's own. Raises `MeshError`,
-    `MaterialError`, and `MissingLandmarkError` for a template without the corners of its eyes or
-    the base of its nose.
+    vertices (m, 3) in mm, texture (R, R, 3) sRGB over uv (m, 2), as `rendering.render` takes them.
+    The template is by default the project's own. Raises `MeshError` and `MaterialError`, and
+    `MissingLandmarkError` for a template without the corners of its eyes or the base of its nose.
     """
     face_template = standard() if template is None else template
-    picture = frontal(vertices, texture, uv, face_template, yaw, light)
+    picture = portrait(vertices, texture, uv, face_template, view)
     corners = np.asarray(vertices)[face_template.vertices_of(FIVE)]
-    places = replace(_camera(face_template), yaw=yaw).project(corners, PICTURE)
+    places = _camera(face_template, view.yaw).project(corners, PICTURE)
     five = [dlib.point(*np.rint(place).astype(int).tolist()) for place in places]
     whole = dlib.rectangle(0, 0, PICTURE - 1, PICTURE - 1)
     face = dlib.full_object_detection(whole, five)
     return np.asarray(dlib.get_face_chip(picture, face, size=SIZE, padding=0.25))
 
 
-def frontal(
+def portrait(
     vertices: ArrayLike,
     texture: ArrayLike,
     uv: ArrayLike,
     template: Template | None = None,
-    yaw: float = 0.0,
-    light: Light = LIGHT,
+    view: View = FRONT,
 ) -> NDArray[np.uint8]:
     """The picture that `chip` crops: (240, 240, 3) sRGB. Raises what `chip` does."""
     face_template = standard() if template is None else template
@@ -84,8 +92,8 @@ def frontal(
         face_template.faces,
         uv,
         texture,
-        camera=replace(_camera(face_template), yaw=yaw),
-        light=light,
+        camera=_camera(face_template, view.yaw),
+        light=view.light,
         size=PICTURE,
         supersampling=1,
         background=GREY,
@@ -94,11 +102,11 @@ def frontal(
 
 
 @functools.lru_cache(maxsize=4)
-def _camera(template: Template) -> Camera:
+def _camera(template: Template, yaw: float) -> Camera:
     """`CAMERA`, moved as a template's landmarks are moved against those of the project's own."""
     ours, theirs = (t.vertices[t.vertices_of(FIVE)].mean(axis=0) for t in (standard(), template))
     x, y, z = (np.asarray(CAMERA.target) + (theirs - ours)).tolist()
-    return replace(CAMERA, target=(x, y, z))
+    return replace(CAMERA, yaw=yaw, target=(x, y, z))
 
 
 @functools.cache
@@ -129,15 +137,14 @@ def chips(
     textures: NDArray[np.uint8],
     uv: Floats,
     template: Template | None = None,
-    yaw: float = 0.0,
-    light: Light = LIGHT,
+    view: View = FRONT,
 ) -> NDArray[np.uint8]:
     """Chips (n, 150, 150, 3) of faces: geometry (n, m, 3) mm, textures (n, R, R, 3) over uv (m, 2).
 
     Raises `IdentityError` where there are more of one than of the other, and what `chip` does.
     """
     _check(geometry, textures)
-    made = [chip(*face, uv, template, yaw, light) for face in zip(geometry, textures, strict=True)]
+    made = [chip(*face, uv, template, view) for face in zip(geometry, textures, strict=True)]
     return np.array(made, np.uint8).reshape(-1, SIZE, SIZE, 3)
 
 
