@@ -14,10 +14,11 @@ import pytest
 
 from _pipeline import results
 from _pipeline.chapters import ROOT, BookError, chapters, notebook_text, paired, sync
-from _pipeline.execution import execute, execute_all, kernel_environment
+from _pipeline.execution import execute, execute_all, kernel_environment, key
 from _pipeline.pages import PLOTLY, problems, with_outputs
 from facesynth.claims.judgement import record
 from facesynth.claims.measured import Measured
+from facesynth.people import real_data
 
 CHAPTER = """\
 # {title}
@@ -166,6 +167,21 @@ def test_only_what_changed_is_executed_again(toy):
     toy.write("lib/toy.py", "ANSWER = 43\n")
     assert toy.build("--execute-only", "--seed", "1").returncode == 0
     assert toy.executed() == ["01_first", "02_second"]  # the package
+
+
+def test_a_chapter_of_real_data_depends_on_what_is_there(tmp_path, monkeypatch):
+    parameters = {"preset": "smoke", "seed": 0}
+    chapters = {path.stem: path for path in (ROOT / "book").glob("*.ipynb")}
+    with_data, without = chapters["10_real_people"], chapters["02_morphable_model"]
+    keys = []
+    for folder in (tmp_path / "empty", tmp_path / "some"):
+        monkeypatch.setenv(real_data.FOLDER, str(folder))
+        (folder / "james").mkdir(parents=True)
+        if folder.name == "some":
+            (folder / "james/james.obj").touch()
+        keys.append([key(chapter, parameters) for chapter in (with_data, without)])
+    assert keys[0][0] != keys[1][0]
+    assert keys[0][1] == keys[1][1]
 
 
 def test_execution_repeats_to_the_byte(toy):

@@ -50,9 +50,13 @@ def key(chapter: Path, parameters: dict[str, Any], root: Path = ROOT) -> str:
     """Return a digest of everything that a chapter's outputs depend on.
 
     Reference results lie in the package, but come out of the chapters and do not go in, and nor do
-    data cards.
+    data cards. A chapter that shows real data depends on which of it is at hand.
     """
+    from facesynth.people import real_data
+
     digest = hashlib.sha256()
+    if "real_data" in chapter.read_text(encoding="utf-8"):
+        digest.update(json.dumps(real_data.at_hand()).encode())
     digest.update(json.dumps([code(chapter), parameters, versions(root), KERNEL_CONFIG]).encode())
     read = [path for name in ("lib", "data") for path in (root / name).rglob("*")]
     for path in sorted([*read, *(root / "benchmarks").glob("*_peers.py")]):

@@ -54,6 +54,14 @@ def test_own_folder_is_read_in_place(small):
     assert real_data.james() == small / "james/james.obj"
 
 
+def test_what_is_at_hand_is_known_without_a_network(small, offline, monkeypatch):
+    assert real_data.at_hand() == []
+    monkeypatch.setenv("FACESYNTH_DATA", str(small))
+    (small / "james/james.jpg").unlink()
+    assert len(real_data.at_hand()) == 5
+    assert offline == []  # nothing was asked for
+
+
 def test_changed_file_is_refused(small):
     (small / "james/james.ljson").write_text("changed")
     with pytest.raises(real_data.DamagedDataError, match=r"james\.ljson.*replace it"):
@@ -132,7 +140,7 @@ def test_damaged_template_is_refused(tmp_path, text):
 def test_registry_is_whole():
     with real_data.resources.files("facesynth.people").joinpath("real_data.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len({row["path"] for row in rows}) == len(rows) == 3 + 6 + 1 + 3 * 102
+    assert len({row["path"] for row in rows}) == len(rows) == 1 + 25 + 3 + 6 + 1 + 3 * 102
     assert all(len(bytes.fromhex(row["sha256"])) == 32 for row in rows)
     assert all(row["url"].endswith(row["path"].rsplit("/", 1)[1]) for row in rows)
 

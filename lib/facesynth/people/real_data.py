@@ -1,4 +1,4 @@
-"""Photographs and a scan of real people, downloaded on demand: the project contains none.
+"""Photographs, scans and shapes of real people, downloaded on demand: the project contains none.
 
 `real_data.csv` lists every file with its SHA-256 and its public address. The hash ensures that a
 file is the one that the book's figures were made with, whether it comes from the address, the
@@ -16,14 +16,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import platformdirs
 from PIL import Image
 from tqdm import tqdm
 
 from facesynth.scans.parts import Photograph
+from facesynth.scans.wavefront import read_obj
 from facesynth.surface.mesh import FloatArray
 
 FOLDER = "FACESYNTH_DATA"  # the environment variable: a folder laid out as `real_data.csv` says
+LIGHT_STAGE_FACE = 9409  # the first vertices of a head of the light stage are its face
+_EYEBALLS = slice(21451, 24591)
+_CENTIMETRE = 10.0  # mm
 _SUFFIX = {"neutral": "03", "smiling": "08"}  # the London set's numbers of an expression
 
 
@@ -77,6 +82,35 @@ def london(kind: Literal["neutral", "smiling"] = "neutral") -> list[Portrait]:
     return [_portrait(row, f"{row['face_id']}_{_SUFFIX[kind]}", paths) for row in rows]
 
 
+def face_shape_scores() -> FloatArray:
+    """Scores (2729, 13) of people on the principal components of their faces' shape, without size.
+
+    Of T. Zarzar's "GeometricMorphometrics" (0.5 MB), published without a licence: for aggregates
+    only. Raises `DataUnavailableError` and `DamagedDataError`.
+    """
+    (path,) = fetch("face_shape_scores/scores.csv")
+    return np.loadtxt(path, delimiter=",")
+
+
+def light_stage() -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64]]:
+    """Faces of the light stage: mean (m, 3) mm, 24 modes (24, m, 3) mm, triangles (f, 3).
+
+    The leading modes of identity of ICT FaceKit Light (Li et al. 2020; MIT; 64 MB), principal
+    components of scans, each scaled to one standard deviation. After the `LIGHT_STAGE_FACE`
+    vertices of the face come the eyeballs. Raises `DataUnavailableError` and `DamagedDataError`.
+    """
+    fetched = {path.stem: path for path in fetch("ict/")}
+    neutral = read_obj(fetched.pop("generic_neutral_mesh"))
+    kept = np.r_[:LIGHT_STAGE_FACE, _EYEBALLS]
+    mean = neutral.vertices[kept]
+    heads = [read_obj(fetched[name]).vertices[kept] for name in sorted(fetched)]
+    place = np.full(len(neutral.vertices), -1)
+    place[kept] = np.arange(len(kept))
+    faces = place[neutral.faces]
+    faces = faces[(faces >= 0).all(axis=1)]
+    return _CENTIMETRE * mean, _CENTIMETRE * (np.array(heads) - mean), faces
+
+
 def fetch(prefix: str) -> list[Path]:
     """Paths of the registered files that begin with a prefix, downloaded where need be.
 
@@ -87,7 +121,7 @@ def fetch(prefix: str) -> list[Path]:
         raise ValueError(f"no file {prefix!r} is registered; see real_data.csv")
     if own := os.environ.get(FOLDER):
         return [_own(Path(own), name, sha256) for name, (sha256, _) in wanted.items()]
-    cache = Path(platformdirs.user_cache_dir("facesynth")) / "real_data"
+    cache = _cache()
 
     import pooch  # its import of a progress bar warns in a notebook, where none is wanted
 
@@ -101,6 +135,13 @@ def fetch(prefix: str) -> list[Path]:
     bar = tqdm(wanted, unit="file", desc=prefix.strip("/"), disable=missing == 0)
     with bar:  # or, if it is not closed where a file fails, it is drawn again later
         return [_fetched(store, name) for name in bar]
+
+
+def at_hand() -> list[str]:
+    """The registered files that need no download: what a chapter can show without a network."""
+    own = os.environ.get(FOLDER)
+    folder = Path(own) if own else _cache()
+    return [name for name in _registry() if (folder / name).exists()]
 
 
 def landmarks_189(path: Path) -> FloatArray:
@@ -130,6 +171,10 @@ def _portrait(row: dict[str, str], stem: str, paths: dict[str, Path]) -> Portrai
         path=paths[f"{stem}.jpg"],
         landmarks=None if points is None else landmarks_189(points),
     )
+
+
+def _cache() -> Path:
+    return Path(platformdirs.user_cache_dir("facesynth")) / "real_data"
 
 
 def _registry() -> dict[str, tuple[str, str]]:

@@ -23,6 +23,7 @@ from facesynth.population.head import head
 from facesynth.rendering import Camera, Light, colour, render
 from facesynth.rendering.gloss import gloss
 from facesynth.surface.mesh import Floats
+from facesynth.template import Template
 
 Images = npt.NDArray[np.uint8]
 
@@ -51,6 +52,8 @@ EVEN_LIGHT = Light(
 _CAMERA = Camera(target=(0.0, 12.0, -20.0), height=230.0, distance=1500.0)
 _RENDERED = 768  # pixels: as fine as the crops
 _WALL = (0.55, 0.56, 0.55)  # linear RGB behind the faces
+# Numbers of the 43 landmarks: the eye on the picture's left, the other, corners of the mouth.
+EYES, MOUTH = ([*range(19, 25)], [*range(25, 31)]), [31, 37]
 _EYES_OF_189, _MOUTH_OF_189 = (0, 1), (87, 93)  # landmarks of the London set
 _ANCESTRY = {"black": "african", "east_asian": "asian", "east_asian/white": "asian"}  # of its words
 COMPONENTS = (1, 5, 10, 20)  # numbers of principal components whose share is reported
@@ -102,21 +105,43 @@ def rendered(
     supersampling: int = 2,
 ) -> Images:
     """The crop of a picture of a head of the population, taken as the photographs were."""
-    face, points = head(), np.asarray(vertices, dtype=float)
+    points = np.asarray(vertices, dtype=float)
+    return _pictured(points, _anchors(points), head(), uv, texture, relief, supersampling)
+
+
+def rendered_face(
+    vertices: npt.ArrayLike, uv: npt.ArrayLike, texture: npt.ArrayLike, template: Template
+) -> Images:
+    """The same of a face of a template, which has no head around it."""
+    points = np.asarray(vertices, dtype=float)
+    parts = (EYES[0], EYES[1], MOUTH)
+    anchors = np.array([points[template.vertices_of(part)].mean(axis=0) for part in parts])
+    return _pictured(points, anchors, template, uv, texture, None, 1)
+
+
+def _pictured(
+    points: Floats,
+    anchors: Floats,
+    template: Template,
+    uv: npt.ArrayLike,
+    texture: npt.ArrayLike,
+    relief: npt.ArrayLike | None,
+    supersampling: int,
+) -> Images:
     picture = render(
         points,
-        face.faces,
+        template.faces,
         uv,
         texture,
         relief=relief,
-        gloss=gloss(face),
+        gloss=gloss(template),
         camera=_CAMERA,
         light=EVEN_LIGHT,
         size=_RENDERED,
         supersampling=supersampling,
         background=_WALL,
     )
-    return align(picture[..., :3], _CAMERA.project(_anchors(points), _RENDERED))
+    return align(picture[..., :3], _CAMERA.project(anchors, _RENDERED))
 
 
 def place_in_crop(vertices: Floats) -> Floats:
