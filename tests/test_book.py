@@ -17,7 +17,7 @@ from _pipeline.chapters import ROOT, BookError, chapters, notebook_text, paired,
 from _pipeline.execution import execute, execute_all, kernel_environment, key
 from _pipeline.pages import PLOTLY, problems, with_outputs
 from facesynth.claims.judgement import record
-from facesynth.claims.measured import Measured
+from facesynth.evaluation.measured import Measured
 from facesynth.people import real_data
 
 CHAPTER = """\

@@ -29,6 +29,7 @@ class Preset:
     resolution: int  # pixels along the side of a texture or geometry image
     n_components: int  # k, the principal components that a model keeps (Section 3)
     n_samples: int  # faces drawn from a model
+    n_generated: int  # faces of each generator whose identities are compared (Section 10)
     render_size: int  # pixels along the side of a rendered face
     shape_resolution: int  # pixels along the side of an image of shapes (Section 6)
     n_shapes: int  # images of shapes to learn from

@@ -21,7 +21,7 @@ from facesynth.claims.judgement import (
     verdicts,
 )
 from facesynth.claims.ledger import CLAIMS, CONTROL, Comparison
-from facesynth.claims.measured import TOLERANCE, Measured, deviations, packed, unpacked
+from facesynth.evaluation.measured import TOLERANCE, Measured, deviations, packed, unpacked
 
 TESTED = [c for c in CLAIMS if c.tests]
 PRESETS = ("smoke", "standard")

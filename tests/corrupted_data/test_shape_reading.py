@@ -16,7 +16,6 @@ from facesynth.corrupted_data.shape_reading import (
     SharesError,
     UnreadableError,
     coverage,
-    interval,
     overlap,
     redness,
 )
@@ -289,20 +288,6 @@ def test_overlap_is_one_only_for_equals(rows):
 def test_no_shares_are_refused(reference, found, message):
     with pytest.raises(SharesError, match=message):
         overlap(reference, found)
-
-
-def test_interval_by_hand():
-    # z = 1.959964; none of 10: from 0 to z^2 / (10 + z^2)
-    assert interval(0, 10) == pytest.approx((0, 3.841459 / 13.841459), abs=1e-6)
-    # 10 of 20: 1/2 -+ z sqrt(1 / 80 + z^2 / 1600) / (1 + z^2 / 20)
-    assert interval(10, 20) == pytest.approx((0.299298, 0.700702), abs=1e-6)
-    assert interval(np.int64(20), 20)[1] == 1
-
-
-@pytest.mark.parametrize(("k", "n"), [(5, 3), (-1, 3), (0, 0)])
-def test_an_impossible_share_has_no_interval(k, n):
-    with pytest.raises(ValueError, match=r"\bk\b|\bn\b"):
-        interval(k, n)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,22 @@
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from facesynth.dataset.canonical import fill
 from facesynth.evaluation import swd as evaluation
-from facesynth.evaluation.scores import as_scanned, by_level, level_draws, mean, nearest, scores
+from facesynth.evaluation.scores import (
+    _block,
+    _halves,
+    as_scanned,
+    by_level,
+    largest_half,
+    level_draws,
+    mean,
+    nearest,
+    scores,
+)
 from facesynth.morphable_model import ComponentsError, MorphableModel
 
 RNG = np.random.default_rng(0)
@@ -52,7 +64,27 @@ def test_draws_of_a_table_are_paired():
     table = by_level(sets, 16, 3, seed=1)
     x = drawn["made"]["32"]
     assert table["made"]["32"].value == pytest.approx(x.mean())
-    assert table["made"]["32"].error == pytest.approx(4.3027 * x.std(ddof=1) / np.sqrt(3), rel=1e-4)
+    error = 4.3027 * x.std(ddof=1) / np.sqrt(3)  # t of two degrees of freedom
+    assert table["made"]["32"].high - x.mean() == pytest.approx(error, rel=1e-4)
+
+
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=12), st.integers(0, 99))
+def test_halves_are_of_different_people(counts, seed):
+    subjects = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    n = largest_half(subjects)
+    assume(n > 0)
+    first, second = _halves(subjects, n, np.random.default_rng(seed))
+    assert len(set(first)) == len(set(second)) == n
+    assert not {*subjects[first]} & {*subjects[second]}
+    with pytest.raises(evaluation.TooFewImagesError, match=f"{n} is the most"):
+        _halves(subjects, n + 1, np.random.default_rng(seed))
+
+
+def test_no_generated_image_is_drawn_twice_where_there_are_enough():
+    blocks = [_block(41, 10, repeat, 4, seed=3) for repeat in range(4)]
+    assert len(set(np.concatenate(blocks))) == 40
+    few = [_block(12, 10, repeat, 4, seed=3) for repeat in range(4)]
+    assert all(len(set(rows)) == 10 for rows in few)
 
 
 def test_what_masks_hide_does_not_count():

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from facesynth.claims.ledger import CLAIMS, CONTROL, Claim
-from facesynth.claims.measured import Numbers, packed, unpacked
+from facesynth.evaluation.measured import Numbers, packed, unpacked
 from facesynth.files.atomic import write_text
 
 FOLDER = "results"  # beside a chapter

@@ -19,7 +19,7 @@ from importlib import resources
 from operator import attrgetter
 from string import Formatter
 
-from facesynth.claims.measured import Numbers
+from facesynth.evaluation.measured import Numbers
 
 CONTROL = ", control"  # after the name of a number: the same, measured on the control
 

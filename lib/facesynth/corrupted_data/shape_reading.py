@@ -5,7 +5,7 @@ are measured, by a reader that is calibrated on drawings whose contents are know
 
     reader = Reader().fit(draw(4000, 32, corrupted=0.25, seed=1))
     data, made = reader.read(draw(2000, 32, corrupted=0, seed=2).images), reader.read(images)
-    interval(made.corrupted.sum(), len(made.corrupted))       # how many still show red
+    intervals.share(made.corrupted)                           # how many still show red
     overlap(data.colour_shares(), made.colour_shares())       # and the control
 
 A GAN with mode collapse that generates one clean image shows no red either, nor does one that
@@ -19,7 +19,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import pdist
-from scipy.stats import binomtest
 from sklearn.base import BaseEstimator
 from sklearn.metrics import pairwise_distances_argmin_min, precision_score, recall_score
 from sklearn.model_selection import train_test_split
@@ -234,12 +233,6 @@ def _two_shares(reference: ArrayLike, found: ArrayLike) -> tuple[Floats, Floats]
     if not p.any():
         raise SharesError("the reference has no positive share to cover")
     return p, q
-
-
-def interval(k: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % confidence interval of a share of which `k` in `n` were seen, n > 0."""
-    low, high = binomtest(int(k), int(n)).proportion_ci(0.95, method="wilson")
-    return float(low), float(high)
 
 
 def _drawn_kinds(drawn: Shapes, image: Integers, colour: Integers) -> Integers:

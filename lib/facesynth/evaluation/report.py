@@ -27,11 +27,12 @@ from PIL import Image
 
 from facesynth.dataset import aligned_scan
 from facesynth.dataset.dataset import Dataset
-from facesynth.evaluation import identity, scores
+from facesynth.evaluation import identity, intervals, scores
+from facesynth.evaluation.baseline import KINDS, Baseline, Faces
+from facesynth.evaluation.identity_sets import Identities, distances
 from facesynth.evaluation.scores import Number
 from facesynth.evaluation.swd import EvaluationError
 from facesynth.files.atomic import write_bytes, write_text
-from facesynth.morphable_model import MorphableModel
 from facesynth.rendering import Camera, plate, render
 from facesynth.template import Template
 
@@ -46,20 +47,6 @@ Textures: TypeAlias = NDArray[np.uint8]
 Masks: TypeAlias = NDArray[np.bool_]
 Integers: TypeAlias = NDArray[np.integer[Any]]
 ToImages: TypeAlias = Callable[[Geometry], NDArray[np.floating[Any]]]
-
-
-@dataclass(frozen=True)
-class Faces:
-    """n faces of a generator.
-
-    geometry  (n, m, 3) mm
-    textures  (n, R, R, 3) sRGB
-    valid     (n, R, R) masks to compare them by; None: those of training scans, drawn at random
-    """
-
-    geometry: Geometry
-    textures: Textures
-    valid: Masks | None = None
 
 
 @dataclass
@@ -160,8 +147,8 @@ def measure(
     with made.unless_impossible("The rows PCA and 3DMM"):
         if n_scans < 3:
             raise EvaluationError("principal components need three training scans or more")
-        faces["3DMM"] = baseline(faces["train"], n, n_components, seed + 2)[0]
-    _images(made, faces, to_images)
+        faces |= Baseline.fit(faces["train"], n_components).of_kinds(n, seed + 2)
+    _images(made, faces, train.subjects, to_images)
     uv = aligned_scan.mapping(side, template).uv
     low, high = template.vertices.min(axis=0), template.vertices.max(axis=0)
     x, y, z = ((low + high) / 2).tolist()
@@ -195,22 +182,6 @@ def measure(
     return made
 
 
-def baseline(
-    train: Faces | Dataset, n: int, n_components: int, seed: int
-) -> tuple[Faces, MorphableModel, MorphableModel]:
-    """The paper's baseline: n faces of a 3DMM, whose texture and geometry are independent.
-
-    Returns them, and the models of textures and of geometries with k components, or all that there
-    are. Raises ValueError where all scans are alike.
-    """
-    k = None if n_components >= len(train.geometry) - 1 else n_components
-    skin = MorphableModel(k).fit(train.textures.reshape(len(train.textures), -1).astype(np.float32))
-    shape = MorphableModel(k).fit(train.geometry.reshape(len(train.geometry), -1))
-    textures = np.rint(skin.sample(n, seed).clip(0, 255)).astype(np.uint8)
-    geometry = shape.sample(n, seed + 1).astype(np.float32).reshape(n, -1, 3)
-    return Faces(geometry, textures.reshape(n, *train.textures.shape[1:])), skin, shape
-
-
 def _at(side: int, faces: Faces | Dataset, template: Template, name: str) -> Faces:
     """Faces with textures and masks averaged to side x side pixels."""
     (n, size), m = faces.textures.shape[:2], len(template.vertices)
@@ -228,11 +199,11 @@ def _spread(n: int, most: int) -> Integers:
     return np.linspace(0, n - 1, min(most, n)).round().astype(int)
 
 
-def _images(made: Report, faces: dict[str, Faces], to_images: ToImages) -> None:
+def _images(made: Report, faces: dict[str, Faces], subjects: Integers, to_images: ToImages) -> None:
     """Tables 1 and 2."""
     real, count, seed = faces["train"], len(faces["proposed"].geometry), made.settings["seed"]
     assert real.valid is not None
-    n = min(len(real.geometry) // 2, 4 * count // 5)  # repeats draw other generated faces
+    n = min(scores.largest_half(subjects), 4 * count // 5)  # repeats draw other generated faces
     seldom = real.valid.mean(axis=0) < scores.SELDOM
     drawn = real.valid[np.random.default_rng(seed).choice(len(real.valid), count)]
 
@@ -242,13 +213,13 @@ def _images(made: Report, faces: dict[str, Faces], to_images: ToImages) -> None:
     def geometries(of: Faces) -> NDArray[np.floating[Any]]:
         return to_images(of.geometry)
 
-    names = {"real": "train", "proposed": "proposed", "PCA": "3DMM"}
+    names = {"real": "train", "proposed": "proposed", "PCA": "3DMM", "copula PCA": "copula 3DMM"}
     for table, number, images in (("textures", 1, textures), ("geometries", 2, geometries)):
         with made.unless_impossible(f"Table {number}, of {table}"):
             if n < 2:
                 raise EvaluationError("it needs 4 training scans and 3 generated faces, or more")
             sets = {row: images(faces[name]) for row, name in names.items() if name in faces}
-            made.tables[table] = scores.by_level(sets, n, REPEATS, seed)
+            made.tables[table] = scores.by_level(sets, n, REPEATS, seed, subjects)
 
 
 def _identities(
@@ -257,27 +228,37 @@ def _identities(
     """Table 3, all numbers of a row by sets of one size, and the distances of Figure 14."""
     seed, train, test = made.settings["seed"], who["train"], who["test"]
     rng = np.random.default_rng(seed)
-    others = {str(name): who[name] for name in ("3DMM", "proposed") if name in who}
-    rows = {"train": {name: (train, of) for name, of in others.items()}}
-    rows["test"] = {name: (test, of) for name, of in (others | {"train": train}).items()}
+    others = {name: who[name] for name in (*KINDS, "proposed") if name in who}
+    sets = {name: Identities(of) for name, of in others.items()}
+    everybody, unseen = Identities(train, subjects), Identities(test, of_test)
     half = identity.half(subjects, rng)
+    halves = [Identities(train[rows], subjects[rows]) for rows in (half, ~half)]
+    cells = {
+        "train": {name: (everybody, of) for name, of in sets.items()},
+        "test": {name: (unseen, of) for name, of in (sets | {"train": everybody}).items()},
+    }
     if not half.all():
-        rows["train"]["train"] = train[half], train[~half]
+        cells["train"]["train"] = halves[0], halves[1]
     made.tables["identities"] = {}
-    for row, cells in rows.items():
-        n = min(len(of) for both in cells.values() for of in both)
+    for row, of_row in cells.items():
+        n = min(len(of) for both in of_row.values() for of in both)
         with made.unless_impossible(f"Row {row} of Table 3"):
             if n < 2:
                 raise EvaluationError("one of its sets has fewer than two faces")
             made.tables["identities"][row] = {
-                name: scores.identity_distance(*both, n, seed) for name, both in cells.items()
+                name: Number.of(
+                    intervals.of_draws(distances(people, {name: of}, n, seed=seed)[name]["SWD"]),
+                    n,
+                    "x 1000",
+                )
+                for name, (people, of) in of_row.items()
             }
     near = {"generated face": identity.to_nearest(who["proposed"], train)[0]}
     coming_near = {}
     if len(test):
         near["held-out scan"] = identity.to_nearest(test, train)[0]
         as_many = train[rng.permutation(len(train))[: len(who["proposed"])]]
-        labels = {"3DMM": "3DMM faces", "proposed": "generated faces"}
+        labels = {name: f"{name} faces" for name in KINDS} | {"proposed": "generated faces"}
         for name, of in {"as many training scans": as_many, **others}.items():
             coming_near[labels.get(name, name)] = identity.to_nearest(test, of)[0]
     else:
@@ -297,10 +278,10 @@ def _identities(
             found = scores.share(values <= threshold, people.get(name))
             made.numbers[f"{name} recognised as a training subject"] = found
         near["two scans of one subject"] = d[same]
-        middle = Number(float(np.median(d[same])), None, int(same.sum()))
+        middle = Number(float(np.median(d[same])), None, None, int(same.sum()))
         made.numbers["two scans of one subject"] = middle
-        made.numbers["equal-error threshold"] = Number(threshold, None, len(d))
-        made.numbers["error rate at the threshold"] = Number(wrong, None, len(d), "share")
+        made.numbers["equal-error threshold"] = Number(threshold, None, None, len(d))
+        made.numbers["error rate at the threshold"] = Number(wrong, None, None, len(d), "share")
     made.pictures["distances"] = _chart(near, coming_near, threshold)
 
 
@@ -320,6 +301,7 @@ def _chart(near: dict[str, Any], coming_near: dict[str, Any], threshold: float |
         left.legend()
         for axis in right:
             looks = {"generated faces": ("C0", "-"), "3DMM faces": ("C1", ":")}
+            looks["copula 3DMM faces"] = ("C3", "-.")
             for name, values in coming_near.items():
                 color, style = looks.get(name, ("C2", "--"))
                 axis.ecdf(values, color=color, ls=style, label=name)

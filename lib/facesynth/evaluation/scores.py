@@ -13,60 +13,70 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from facesynth.dataset.canonical import fill
-from facesynth.evaluation.swd import distance, sliced_wasserstein
+from facesynth.evaluation import intervals
+from facesynth.evaluation.measured import Measured
+from facesynth.evaluation.swd import TooFewImagesError, sliced_wasserstein
 from facesynth.morphable_model import ComponentsError, Floats, MorphableModel
 
 Scores = dict[str, dict[int, float]]
 Images = NDArray[np.uint8] | NDArray[np.floating]
 
 SELDOM = 0.05  # of the scans: pixels that fewer show are taken as they were filled, eyes say
-DRAWS = 10  # of faces and directions, for a distance of identities
-RESAMPLES = 1000  # of a median's bootstrap
 
 
 @dataclass(frozen=True)
 class Number:
-    """A measured number.
+    """A measured number of a report.
 
-    value  in its unit
-    error  half of its 95 % interval; None where there is too little data for one
-    n      faces that it was measured on, in each set that is compared
-    unit   "x 1000" of distances, "share", or "" for pure numbers
+    value      in its unit
+    low, high  its 95 % interval; None where there is too little data for one
+    n          faces that it was measured on, in each set that is compared
+    unit       "x 1000" of distances, "share", or "" for pure numbers
     """
 
     value: float
-    error: float | None
+    low: float | None
+    high: float | None
     n: int
     unit: str = ""
 
+    @classmethod
+    def of(cls, found: Measured, n: int, unit: str = "") -> "Number":
+        """What was measured on n faces."""
+        return cls(found.value, found.low, found.high, n, unit)
+
     def __format__(self, spec: str) -> str:
-        """Write the number, with its error if there is one: 3.28 ± 0.14."""
-        number = format(self.value, spec)
-        return number if self.error is None else f"{number} ± {format(self.error, spec)}"
+        """Write the number, with its interval if there is one: 3.28 (3.14 to 3.41)."""
+        return format(Measured(self.value, self.low, self.high), spec)
 
 
 def level_draws(
-    sets: Mapping[str, Images], n: int, repeats: int, seed: int = 0
+    sets: Mapping[str, Images],
+    n: int,
+    repeats: int,
+    seed: int = 0,
+    subjects: NDArray[np.integer] | None = None,
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
     """Sliced Wasserstein distances x 1000 to real images, by row and level, draw by draw.
 
-    sets     images (k, R, R, c) by row, of which `real` is the scans'
-    n        images in each set that is compared: half of the scans at most
-    repeats  two or more, each with other halves of the scans, other images and other patches, the
-             same for all rows: differences of rows are paired
+    sets      images (k, R, R, c) by row, of which `real` is the scans'
+    n         images in each set that is compared: `largest_half` at most
+    repeats   two or more, each with other halves of the scans, other images and other patches, the
+              same for all rows: differences of rows are paired. No image is drawn twice where there
+              are `repeats` times n: the generator's own variance is then in the draws
+    subjects  (k,) of the real images: the halves are of different people; None: each is one
 
     Each row is compared with one half of the scans, and `real` is the other half. Returns
     {row: {"R": (repeats,), ..., "16": (repeats,), "mean": (repeats,)}}. Raises `EvaluationError`.
     """
+    who = np.arange(len(sets["real"])) if subjects is None else subjects
     values: dict[str, list[dict[int, float]]] = {name: [] for name in sets}
     for repeat in range(repeats):
-        rng = np.random.default_rng([seed, repeat])
-        half, other = rng.permutation(len(sets["real"]))[: 2 * n].reshape(2, -1)
+        half, other = _halves(who, n, np.random.default_rng([seed, repeat]))
         for name, images in sets.items():
-            rows = other if name == "real" else rng.permutation(len(images))[:n]
+            rows = other if name == "real" else _block(len(images), n, repeat, repeats, seed)
             values[name].append(sliced_wasserstein(sets["real"][half], images[rows], repeat))
     found = {}
     for name, each in values.items():
@@ -75,33 +85,50 @@ def level_draws(
     return found
 
 
+def largest_half(subjects: NDArray[np.integer]) -> int:
+    """How many scans two sets can have, of scans (k,) whose subjects are in one of them only."""
+    _, counts = np.unique(subjects, return_counts=True)
+    return int(len(subjects) - counts.max(initial=1) + 1) // 2
+
+
+def _halves(
+    subjects: NDArray[np.integer], n: int, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows (n,) of one half of the subjects, and of the other. Raises `TooFewImagesError`."""
+    most = largest_half(subjects)
+    if n > most:
+        raise TooFewImagesError(
+            f"{len(subjects)} scans of {len(np.unique(subjects))} subjects have no two sets of {n} "
+            f"in which nobody is twice; {most} is the most"
+        )
+    names, which = np.unique(subjects, return_inverse=True)
+    place = np.empty(len(names), np.intp)
+    place[rng.permutation(len(names))] = np.arange(len(names))
+    rows = np.argsort(place[which], kind="stable")  # subject by subject
+    last = place[which][rows[most - 1]]
+    first, rest = rows[place[which][rows] <= last], rows[place[which][rows] > last]
+    return rng.permutation(first)[:n], rng.permutation(rest)[:n]
+
+
+def _block(k: int, n: int, repeat: int, repeats: int, seed: int) -> NDArray[np.intp]:
+    """Rows (n,) of k images: of one order for all repeats, where there are enough of them."""
+    if k >= repeats * n:
+        return np.random.default_rng([seed, repeats]).permutation(k)[repeat * n :][:n]
+    return np.random.default_rng([seed, repeat]).permutation(k)[:n]
+
+
 def by_level(
-    sets: Mapping[str, Images], n: int, repeats: int, seed: int = 0
+    sets: Mapping[str, Images],
+    n: int,
+    repeats: int,
+    seed: int = 0,
+    subjects: NDArray[np.integer] | None = None,
 ) -> dict[str, dict[str, Number]]:
-    """Tables 1 and 2: the means of `level_draws` and half of their 95 % intervals (t)."""
-    factor = stats.t.ppf(0.975, repeats - 1)
+    """Tables 1 and 2: the means of `level_draws` and their 95 % intervals (t)."""
     return {
-        name: {
-            level: Number(float(x.mean()), float(factor * stats.sem(x)), n, "x 1000")
-            for level, x in row.items()
-        }
-        for name, row in level_draws(sets, n, repeats, seed).items()
+        name: {level: Number.of(intervals.runs(x), n, "x 1000") for level, x in row.items()}
+        for name, row in level_draws(sets, n, repeats, seed, subjects).items()
     }
-
-
-def identity_distance(a: Floats, b: Floats, n: int, seed: int = 0) -> Number:
-    """Table 3: sliced Wasserstein distance x 1000 of descriptors (k, 128) from others (l, 128).
-
-    The mean over draws of n from each, or of as many as there are; the error is that of one draw.
-    The distance depends on n: compare only numbers of the same n. Raises `EvaluationError`.
-    """
-    least, values = min(len(a), len(b), n), []
-    for draw in range(DRAWS):
-        rng = np.random.default_rng([seed, draw])
-        first, second = (rng.permutation(len(x))[:least] for x in (a, b))
-        values.append(1000 * distance(a[first], b[second], rng))
-    error = float(1.96 * np.std(values, ddof=1))
-    return Number(float(np.mean(values)), error, least, "x 1000")
 
 
 def median(values: Floats, subjects: NDArray[np.integer] | None = None, seed: int = 0) -> Number:
@@ -109,32 +136,28 @@ def median(values: Floats, subjects: NDArray[np.integer] | None = None, seed: in
 
     Raises ValueError where there are no values.
     """
+    if not len(values):
+        raise ValueError("no values have no median")
     each = np.arange(len(values)) if subjects is None else subjects
-    names, which = np.unique(each, return_inverse=True)
-    rng = np.random.default_rng(seed)
-    drawn = [
-        np.median(np.repeat(values, np.bincount(chosen, minlength=len(names))[which]))
-        for chosen in rng.integers(len(names), size=(RESAMPLES, len(names)))
-    ]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    error = float(high - low) / 2 if len(names) > 1 else None
-    return Number(float(np.median(values)), error, len(values))
+    try:
+        found = intervals.statistic(lambda rows: float(np.median(values[rows])), each, seed)
+    except intervals.TooFewUnitsError:
+        found = Measured(float(np.median(values)))
+    return Number.of(found, len(values))
 
 
 def share(which: NDArray[np.bool_], subjects: NDArray[np.integer] | None = None) -> Number:
-    """The share of faces (n,) for which something is true, by Wilson's interval.
+    """The share of faces (n,) for which something is true, of some subjects (n,).
 
-    Scans of one subject are not independent: where subjects (n,) are given, each counts once, and
-    the interval is normal. Raises ValueError where there are no faces.
+    Raises ValueError where there are no faces.
     """
-    n = len(which)
-    if subjects is None:
-        interval = stats.binomtest(int(np.sum(which)), n).proportion_ci(0.95, method="wilson")
-        error = float(float(interval.high) - float(interval.low)) / 2
-        return Number(float(np.mean(which)), error, n, "share")
-    each = [np.mean(which[subjects == s]) for s in np.unique(subjects)]
-    spread = float(1.96 * np.std(each, ddof=1) / np.sqrt(len(each))) if len(each) > 1 else None
-    return Number(float(np.mean(each)), spread, n, "share")
+    try:
+        found = intervals.share(which, subjects)
+    except intervals.TooFewUnitsError:
+        if not len(which):
+            raise
+        found = Measured(float(np.mean(which)))
+    return Number.of(found, len(which), "share")
 
 
 def as_scanned(images: Images, masks: NDArray[np.bool_]) -> NDArray[np.uint8]:

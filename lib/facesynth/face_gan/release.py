@@ -26,7 +26,7 @@ from facesynth import expressions, gan
 from facesynth.dataset import dataset
 from facesynth.dataset.aligned_scan import mapping
 from facesynth.dataset.dataset import Dataset, DatasetError
-from facesynth.evaluation import report
+from facesynth.evaluation import baseline, report
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan import released_models, scoring, tuning
 from facesynth.face_gan.colours import Colours
@@ -314,7 +314,7 @@ def evaluate(
     made = released_models.load_first(folder, ("faces", "textures"))
     training, test = held_out(folder, made, faces)
     found = scoring.in_parts(made, n, seed)
-    generated = report.Faces(found.geometry, found.textures)
+    generated = baseline.Faces(found.geometry, found.textures)
     to = GeometryImages.fit(mapping(made.config.resolution, faces.template), training.geometry)
     return report.measure(
         training, test, generated, to.to_images, seed=seed, n_jobs=n_jobs, progress=progress

@@ -13,8 +13,8 @@ from scipy import stats
 from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
-from facesynth.claims import intervals
-from facesynth.claims.measured import Measured
+from facesynth.evaluation import intervals
+from facesynth.evaluation.measured import Measured
 from facesynth.evaluation.swd import distance
 
 Floats = NDArray[np.float64]

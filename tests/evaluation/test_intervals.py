@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facesynth.claims import intervals
-from facesynth.claims.intervals import TooFewUnitsError
-from facesynth.claims.measured import Measured
+from facesynth.evaluation import intervals
+from facesynth.evaluation.intervals import TooFewUnitsError
+from facesynth.evaluation.measured import Measured
 
 TRIALS = 400
 TIED = [[1, 0.6], [0.6, 1]]
@@ -147,3 +147,17 @@ def test_a_number_is_above_below_or_neither():
     assert (exact.is_above(1.0), exact.is_below(1.0)) == (False, False)
     with pytest.raises(ValueError, match="an interval from 2 to 1"):
         Measured.between(1, 2, 1)
+
+
+def test_interval_by_hand():
+    # z = 1.959964; none of 10: from 0 to z^2 / (10 + z^2)
+    assert intervals.count(0, 10).interval == pytest.approx((0, 3.841459 / 13.841459), abs=1e-6)
+    # 10 of 20: 1/2 -+ z sqrt(1 / 80 + z^2 / 1600) / (1 + z^2 / 20)
+    assert intervals.count(10, 20).interval == pytest.approx((0.299298, 0.700702), abs=1e-6)
+    assert intervals.count(np.int64(20), 20).interval[1] == 1
+
+
+@pytest.mark.parametrize(("k", "n"), [(5, 3), (-1, 3), (0, 0)])
+def test_an_impossible_share_has_no_interval(k, n):
+    with pytest.raises(ValueError, match=r"\bk\b|\bn\b"):
+        intervals.count(k, n)

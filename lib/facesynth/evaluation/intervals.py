@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from facesynth.claims.measured import TOLERANCE, Measured
+from facesynth.evaluation.measured import TOLERANCE, Measured
 
 LEVEL = 0.95
 RESAMPLES = 2000
@@ -59,19 +59,11 @@ def statistic(
     return _widened(float(of(np.arange(len(which)))), np.array(found), n, tolerance)
 
 
-def draws(
-    of: Callable[[np.random.Generator], float],
-    seed: int = 0,
-    n: int = 40,
-    tolerance: float = TOLERANCE,
-) -> Measured:
-    """The mean of a statistic over draws of everything that it depends on, and 95 % of them.
-
-    of : draws people, faces and directions from a generator of random numbers.
-    """
-    found = [of(np.random.default_rng([seed, draw])) for draw in range(n)]
-    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    value = float(np.mean(found))
+def of_draws(found: ArrayLike, tolerance: float = TOLERANCE) -> Measured:
+    """The mean of a statistic (n,) over draws of all that it depends on, and 95 % of them."""
+    x = np.asarray(found, np.float64)
+    low, high = np.quantile(x, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    value = float(np.mean(x))
     return Measured.between(value, min(low, value), max(high, value), tolerance)
 
 
@@ -87,8 +79,13 @@ def share(
     n = len(x) if units is None else _by_unit(x, units)[2]
     if not n:
         raise TooFewUnitsError("a share of nothing")
-    value = float(x.mean())
-    found = stats.binomtest(round(value * n), n).proportion_ci(LEVEL, method="wilson")
+    return count(float(x.mean()) * n, n, tolerance)
+
+
+def count(k: float, n: int, tolerance: float = TOLERANCE) -> Measured:
+    """The share k / n of which k in n were seen, by Wilson's interval. Raises ValueError."""
+    found = stats.binomtest(round(k), n).proportion_ci(LEVEL, method="wilson")
+    value = float(k / n)
     return Measured.between(value, min(found.low, value), max(found.high, value), tolerance)
 
 

@@ -1,0 +1,44 @@
+"""What Section 10's claims are decided by, worked by hand and on copies."""
+
+import numpy as np
+import pytest
+
+from facesynth.claims import section_10
+
+RNG = np.random.default_rng(0)
+
+
+def test_copies_are_not_farther_and_strangers_are():
+    same = RNG.normal(0.3, 0.02, 400)
+    assert section_10.farther(np.zeros(50), same).is_above(0) is False
+    found = section_10.farther(RNG.normal(0.5, 0.05, 50), same)
+    assert found.is_above(0)
+    assert found.value == pytest.approx(0.2, abs=0.03)
+
+
+def test_the_gap_of_a_gaussian_is_small_and_of_two_peaks_large():
+    assert section_10.gap(RNG.normal(0.5, 0.05, 400)).value < 0.06
+    assert section_10.gap(np.repeat([0.0, 1.0], 200)).value > 0.3
+
+
+def test_the_ratio_of_medians_resamples_people():
+    usual = np.array([1.0, 2.0, 3.0, 4.0])
+    found = section_10.ratio(2 * usual, usual, np.array([0, 0, 1, 1]))
+    assert found.value == found.interval[0] == found.interval[1] == 2
+
+
+def test_memorised_faces_are_taken_more_often_than_held_out_ones():
+    people = np.arange(60)
+    held_out = RNG.normal(0.5, 0.05, 60)
+    assert section_10.taken_more(np.zeros(100), held_out, people, 0.4).is_above(0.1)
+    assert section_10.taken_more(held_out, held_out, people, 0.1).is_above(0.1) is False
+
+
+def test_the_worst_level_is_that_whose_interval_reaches_highest():
+    base = {"32": np.array([10.0, 10, 10]), "16": np.array([10.0, 10, 10])}
+    row = {"32": np.array([5.0, 5, 5]), "16": np.array([8.0, 8, 8]), "mean": np.array([6.5, 6, 7])}
+    found = {level: number.value for level, number in section_10.relative(row, base).items()}
+    assert found == pytest.approx({32: -0.5, 16: -0.2})
+    assert section_10.worst(row, base).value == found[16]
+    noisy = row | {"32": np.array([1.0, 5, 9])}
+    assert section_10.worst(noisy, base).interval[1] > 0
