@@ -15,7 +15,7 @@ from typing import Any
 from _pipeline.chapters import BookError, say, write
 from _pipeline.execution import versions
 from facesynth.claims import judgement as claims
-from facesynth.claims.measured import Numbers, deviations, packed, unpacked
+from facesynth.evaluation.measured import Numbers, deviations, packed, unpacked
 
 HEAD = "| chapter | number | reference | here | band |\n|---|---|---:|---:|---:|\n"
 
