@@ -50,6 +50,7 @@ def sizes():
         patch.setattr(damaged_scans, "N_COMPARED", N_TEST)
         patch.setattr(scoring, "COMPONENTS", (3, None))
         patch.setattr(damaged_scans, "SEEDS", {"paired": 2, "none": 1})
+        patch.setattr(damaged_scans, "SEEDS_OF_PAPERS", 1)
         yield
 
 
@@ -128,9 +129,10 @@ def test_all_scans_and_clean_ones_are_compared_with_masks_and_without(faces, tmp
         faces, tmp_path / "runs", tmp_path / "weights", n_jobs=1, length=SMALL
     )
     assert found == json.loads((tmp_path / "weights" / "all_or_clean.json").read_text())
-    kinds = [(run["scans"], run["masks"], run["seed"]) for run in found["runs"]]
-    assert sorted(kinds) == sorted(
-        (scans, masks, seed)
+    kinds = [(run["scans"], run["masks"], run["seed"], run["loss"]) for run in found["runs"]]
+    assert [kind for kind in kinds if kind[3] == "wgan-gp"] == [("all", "none", 0, "wgan-gp")]
+    assert sorted(kinds[:-1]) == sorted(
+        (scans, masks, seed, "relativistic")
         for scans in ("all", "clean")
         for masks in ("paired", "none")
         for seed in range(2 if masks == "paired" else 1)
@@ -140,12 +142,13 @@ def test_all_scans_and_clean_ones_are_compared_with_masks_and_without(faces, tmp
     for run in found["runs"]:
         distances = run["to clean scans held out"]
         assert distances["mean"] > found["real"] > 0
-        assert 0 < run["discriminator's loss"] < 2
+        ours = run["loss"] == damaged_scans.OURS
+        assert 0 < run["discriminator's loss"] < 2 or not ours
         assert distances["mean"] == pytest.approx((distances["32"] + distances["16"]) / 2)
-        config = gan.RunFolder(
-            tmp_path / "runs" / f"{run['scans']}-{run['masks']}-{run['seed']}"
-        ).config
+        kind = f"{run['scans']}-{run['masks']}" + ("" if ours else f"-{run['loss']}")
+        config = gan.RunFolder(tmp_path / "runs" / f"{kind}-{run['seed']}").config
         assert (config.masks, config.seed) == (run["masks"], run["seed"])
+        assert config.loss == run["loss"]
 
 
 def test_an_unknown_model_or_data_set_is_named(tmp_path, capsys):

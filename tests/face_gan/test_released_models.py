@@ -1,6 +1,7 @@
 """The generators that come with the package."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -76,9 +77,15 @@ def test_a_card_says_how_good_it_is(model):
 
 def test_all_scans_are_compared_with_clean_ones():
     found = damaged_scans.comparison()
-    kinds = {(run["scans"], run["masks"]) for run in found["runs"]}
-    assert kinds == {(s, m) for s in ("all", "clean") for m in ("paired", "none")}
-    assert len(found["runs"]) == 2 * sum(damaged_scans.SEEDS.values())
+    kinds = Counter((run["scans"], run["masks"], run["loss"]) for run in found["runs"])
+    expected = {
+        (scans, masks, damaged_scans.OURS): seeds
+        for scans in ("all", "clean")
+        for masks, seeds in damaged_scans.SEEDS.items()
+    }
+    assert kinds == expected | {
+        ("all", "none", damaged_scans.PAPERS): damaged_scans.SEEDS_OF_PAPERS
+    }
 
 
 def test_generated_faces_are_whole_and_none_is_another():
