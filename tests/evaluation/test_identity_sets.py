@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facesynth.evaluation import intervals
-from facesynth.evaluation.identity_sets import Identities, distances, neighbourhoods, told_apart
+from facesynth.evaluation.identity_sets import Described, distances, neighbourhoods, classified
 from facesynth.evaluation.swd import EvaluationError, TooFewImagesError
 
 
@@ -13,7 +13,7 @@ def people(n, seed, shift=0.0, scans=3):
     rng = np.random.default_rng(seed)
     who = np.repeat(np.arange(n), scans)
     middles = rng.standard_normal((n, 6)) + shift
-    return Identities(middles[who] + 0.05 * rng.standard_normal((len(who), 6)), who)
+    return Described(middles[who] + 0.05 * rng.standard_normal((len(who), 6)), who)
 
 
 def test_people_are_drawn_with_all_their_scans():
@@ -33,7 +33,7 @@ def test_one_scan_of_each_person():
     assert len(found) == 20
     whose = [some.whose[(some.descriptors == d).all(axis=1)][0] for d in found]
     assert len(set(whose)) == 20
-    again = Identities(some.descriptors).one_each(np.random.default_rng(1))
+    again = Described(some.descriptors).one_each(np.random.default_rng(1))
     assert len(again) == 60
 
 
@@ -53,7 +53,7 @@ def test_distances_are_paired_and_larger_for_others():
 
 def test_neighbourhoods_of_others_and_of_one_face_repeated():
     some = people(60, 0)
-    one = Identities(np.repeat(some.descriptors[:1], 60, axis=0))
+    one = Described(np.repeat(some.descriptors[:1], 60, axis=0))
     found = neighbourhoods(some, {"alike": people(60, 1), "one": one}, draws=3)
     assert found["alike"]["coverage"].min() > 0.6
     assert found["one"]["coverage"].max() < 0.3
@@ -62,16 +62,16 @@ def test_neighbourhoods_of_others_and_of_one_face_repeated():
 
 def test_a_classifier_tells_what_differs():
     some = people(200, 0, scans=1)
-    assert 0.35 < told_apart(some, people(200, 1, scans=1)).mean() < 0.65
-    assert told_apart(some, people(200, 1, 3.0, scans=1)).mean() > 0.95
+    assert 0.35 < classified(some, people(200, 1, scans=1)).mean() < 0.65
+    assert classified(some, people(200, 1, 3.0, scans=1)).mean() > 0.95
 
 
 def test_empty_and_small_sets_are_named():
     some = people(10, 0)
     with pytest.raises(EvaluationError, match="empty set"):
-        distances(some, {"none": Identities(np.zeros((0, 6)))}, 5)
+        distances(some, {"none": Described(np.zeros((0, 6)))}, 5)
     with pytest.raises(TooFewImagesError, match="four are the least"):
-        told_apart(people(3, 0), some)
+        classified(people(3, 0), some)
     with pytest.raises(TooFewImagesError, match="more than 5"):
         neighbourhoods(people(5, 0), {"some": some})
 
@@ -81,7 +81,7 @@ def test_paired_intervals_hold_zero_where_nothing_differs():
     held = []
     for trial in range(30):
         rng = np.random.default_rng(trial)
-        made = {name: Identities(rng.standard_normal((40, 6))) for name in "ab"}
+        made = {name: Described(rng.standard_normal((40, 6))) for name in "ab"}
         found = distances(people(40, 1000 + trial), made, 40, draws=20, seed=trial)
         low, high = intervals.of_draws(found["a"]["SWD"] - found["b"]["SWD"]).interval
         held.append(low <= 0 <= high)

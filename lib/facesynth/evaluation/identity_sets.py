@@ -20,7 +20,7 @@ DISTANCES = ("SWD", "energy")
 
 
 @dataclass(frozen=True)
-class Identities:
+class Described:
     """Descriptors of scans or of generated faces.
 
     descriptors  (n, d)
@@ -57,7 +57,7 @@ class Identities:
 
 
 def distances(
-    people: Identities, sets: Mapping[str, Identities], n: int, draws: int = DRAWS, seed: int = 0
+    people: Described, sets: Mapping[str, Described], n: int, draws: int = DRAWS, seed: int = 0
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
     """Distances of sets from people, draw by draw: {set: {"SWD": (draws,), "energy": (draws,)}}.
 
@@ -79,7 +79,7 @@ def distances(
 
 
 def neighbourhoods(
-    people: Identities, sets: Mapping[str, Identities], draws: int = DRAWS, seed: int = 0
+    people: Described, sets: Mapping[str, Described], draws: int = DRAWS, seed: int = 0
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
     """Precision, recall, density and coverage of sets, draw by draw, one scan of each person.
 
@@ -96,7 +96,7 @@ def neighbourhoods(
     }
 
 
-def told_apart(people: Identities, others: Identities, seed: int = 0) -> NDArray[np.bool_]:
+def classified(people: Described, others: Described, seed: int = 0) -> NDArray[np.bool_]:
     """Whether a linear classifier is right (k,) about descriptors that it has not seen.
 
     It learns from one half of the people and of the others, one descriptor of each. Half of its
@@ -113,7 +113,7 @@ def told_apart(people: Identities, others: Identities, seed: int = 0) -> NDArray
 
 
 def _equally_many(
-    people: Identities, others: Identities, rng: np.random.Generator
+    people: Described, others: Described, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     real, fake = people.one_each(rng), others.one_each(rng)
     n = min(len(real), len(fake))

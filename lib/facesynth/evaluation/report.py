@@ -29,7 +29,7 @@ from facesynth.dataset import aligned_scan
 from facesynth.dataset.dataset import Dataset
 from facesynth.evaluation import identity, intervals, scores
 from facesynth.evaluation.baseline import KINDS, Baseline, Faces
-from facesynth.evaluation.identity_sets import Identities, distances
+from facesynth.evaluation.identity_sets import Described, distances
 from facesynth.evaluation.scores import Number
 from facesynth.evaluation.swd import EvaluationError
 from facesynth.files.atomic import write_bytes, write_text
@@ -229,10 +229,10 @@ def _identities(
     seed, train, test = made.settings["seed"], who["train"], who["test"]
     rng = np.random.default_rng(seed)
     others = {name: who[name] for name in (*KINDS, "proposed") if name in who}
-    sets = {name: Identities(of) for name, of in others.items()}
-    everybody, unseen = Identities(train, subjects), Identities(test, of_test)
+    sets = {name: Described(of) for name, of in others.items()}
+    everybody, unseen = Described(train, subjects), Described(test, of_test)
     half = identity.half(subjects, rng)
-    halves = [Identities(train[rows], subjects[rows]) for rows in (half, ~half)]
+    halves = [Described(train[rows], subjects[rows]) for rows in (half, ~half)]
     cells = {
         "train": {name: (everybody, of) for name, of in sets.items()},
         "test": {name: (unseen, of) for name, of in (sets | {"train": everybody}).items()},
