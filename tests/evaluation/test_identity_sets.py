@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facesynth.evaluation import intervals
-from facesynth.evaluation.identity_sets import Described, distances, neighbourhoods, classified
+from facesynth.evaluation.identity_sets import Described, classified, distances, neighbourhoods
 from facesynth.evaluation.swd import EvaluationError, TooFewImagesError
 
 
