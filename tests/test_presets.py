@@ -1,8 +1,16 @@
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from facesynth.presets import PRESETS, UnknownOverrideError, UnknownPresetError, preset
+from facesynth.presets import (
+    PRESETS,
+    TRAINED,
+    Preset,
+    UnknownOverrideError,
+    UnknownPresetError,
+    preset,
+    trainable,
+)
 
 
 def test_the_papers_sizes():
@@ -30,6 +38,17 @@ def test_presets_grow():
 def test_overrides_leave_the_preset_alone():
     assert preset("smoke", resolution=32, n_test=4).resolution == 32
     assert preset("smoke").resolution == PRESETS["smoke"].resolution != 32
+
+
+def test_without_a_gpu_only_the_trainings_are_smaller():
+    paper, standard = preset("paper"), preset("standard")
+    assert trainable(paper, gpu=True) == paper
+    found = trainable(paper, gpu=False)
+    for field in fields(Preset):
+        of = standard if field.name in TRAINED else paper
+        assert getattr(found, field.name) == getattr(of, field.name)
+    for size in (standard, preset("smoke")):
+        assert trainable(size, gpu=False) == size
 
 
 def test_a_preset_cannot_be_changed():

@@ -51,6 +51,8 @@ class Preset:
         return self.n_subjects * self.n_expressions
 
 
+TRAINED = ("shape_resolution", "n_shown", "gan_channels")  # sizes of what a chapter trains itself
+ON_A_PROCESSOR = "standard"  # has the largest of these that a processor can train in minutes
 _SIZES = (resources.files("facesynth") / "presets.toml").read_text(encoding="utf-8")
 PRESETS = {name: Preset(name, **sizes) for name, sizes in tomllib.loads(_SIZES).items()}
 
@@ -73,3 +75,16 @@ def preset(name: str, **overrides: Any) -> Preset:
             f"preset {name!r} has no {', '.join(unknown)}; it has {', '.join(sizes)}"
         )
     return replace(PRESETS[name], **overrides)
+
+
+def trainable(size: Preset, gpu: bool) -> Preset:
+    """A preset whose trainings end: without a GPU, none is larger than in `standard`.
+
+    At the paper's sizes, a GAN takes a processor weeks; everything else takes it hours.
+    """
+    if gpu:
+        return size
+    most = PRESETS[ON_A_PROCESSOR]
+    return replace(
+        size, **{name: min(getattr(size, name), getattr(most, name)) for name in TRAINED}
+    )
