@@ -7,6 +7,7 @@ from PIL import Image
 from facesynth import population, rendering
 from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.population.head import head
+from facesynth.rendering.gloss import gloss
 
 SUBJECTS = (1, 2, 3, 4, 12, 5, 9, 15)
 YAWS = (20, -8, 14, -12, 8, -14, 10, -20)  # degrees
@@ -29,7 +30,7 @@ def main() -> None:
             uv,
             subjects.textures[i],
             relief=subjects.relief[i],
-            gloss=population.gloss(template),
+            gloss=gloss(template),
             camera=rendering.Camera(yaw=yaw),
             size=PICTURE,
         )
