@@ -44,7 +44,6 @@ VIEW = 240  # pixels along the side of a rendered face
 
 Geometry: TypeAlias = NDArray[np.float32]
 Textures: TypeAlias = NDArray[np.uint8]
-Masks: TypeAlias = NDArray[np.bool_]
 Integers: TypeAlias = NDArray[np.integer[Any]]
 ToImages: TypeAlias = Callable[[Geometry], NDArray[np.floating[Any]]]
 
