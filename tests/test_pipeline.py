@@ -110,6 +110,7 @@ def test_from_scans_to_the_report(run, tmp_path):
     for table in ("textures", "geometries"):
         rows = found["tables"][table]
         assert rows["proposed"]["32"]["value"] > rows["real"]["32"]["value"] > 0
-    assert set(found["tables"]["identities"]["test"]) == {"3DMM", "proposed", "train"}
+    columns = {"3DMM", "copula 3DMM", "proposed", "train"}
+    assert set(found["tables"]["identities"]["test"]) == columns
     page = (tmp_path / "report" / "index.html").read_text()
     assert "<table" in page
