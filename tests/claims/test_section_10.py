@@ -39,6 +39,6 @@ def test_the_worst_level_is_that_whose_interval_reaches_highest():
     row = {"32": np.array([5.0, 5, 5]), "16": np.array([8.0, 8, 8]), "mean": np.array([6.5, 6, 7])}
     found = {level: number.value for level, number in section_10.relative(row, base).items()}
     assert found == pytest.approx({32: -0.5, 16: -0.2})
-    assert section_10.worst(row, base).value == found[16]
+    assert section_10.worst(section_10.relative(row, base)).value == found[16]
     noisy = row | {"32": np.array([1.0, 5, 9])}
-    assert section_10.worst(noisy, base).interval[1] > 0
+    assert section_10.worst(section_10.relative(noisy, base)).interval[1] > 0

@@ -63,6 +63,6 @@ def relative(row: Draws, base: Draws) -> dict[int, Measured]:
     }
 
 
-def worst(row: Draws, base: Draws) -> Measured:
-    """`relative` at the level where the row does worst."""
-    return max(relative(row, base).values(), key=lambda number: number.interval[1])
+def worst(by_level: Mapping[int, Measured]) -> Measured:
+    """Of what `relative` found, the level where the row does worst."""
+    return max(by_level.values(), key=lambda number: number.interval[1])

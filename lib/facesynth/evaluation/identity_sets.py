@@ -1,4 +1,4 @@
-"""Sets of identities: Table 3, and what a single distance does not tell.
+"""Sets of identities compared: Table 3's distances, neighbourhoods, and a classifier.
 
 People are drawn anew, with all their scans, and so are generated faces: what is found varies as it
 would with others.

@@ -50,5 +50,5 @@ def in_one_shape(sets: Mapping[str, Images]) -> dict[str, Images]:
 
 
 def _in_one_shape(sets: Sequence[Images]) -> list[Floats]:
-    _, shape = shape_free(np.concatenate(sets))
-    return [np.exp(shape_free(crops, shape)[0]) ** (1 / 2.2) for crops in sets]
+    textures = np.exp(shape_free(np.concatenate(sets))[0]) ** (1 / 2.2)
+    return np.split(textures, np.cumsum([len(crops) for crops in sets])[:-1])
