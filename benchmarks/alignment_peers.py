@@ -19,6 +19,7 @@ from facesynth.alignment import registration as alignment
 from facesynth.scans import landmarks
 from facesynth.scans.scanned_surface import ScannedSurface
 from facesynth.surface.mesh import FloatArray, IntArray, vertex_normals
+from facesynth.surface.similarity import similarity
 from facesynth.template import Template, standard
 from facesynth.virtual_scanner import scan
 
@@ -86,7 +87,7 @@ def compare(
     rows: dict[str, list[list[float]]] = {name: [] for name in methods}
     for surface, marks, true_face in scans:
         truth = true_face if places is None else places @ true_face
-        frame = deformation.similarity(face.at_detected @ face.vertices, marks)
+        frame = similarity(face.at_detected @ face.vertices, marks)
         task = Task(surface, marks, face, frame.apply(face.vertices))
         surface.nearest(task.start)  # its search tree, which all methods need, is built
         for name, method in methods.items():

@@ -15,14 +15,13 @@ from facesynth.alignment import deformation
 from facesynth.alignment.deformation import (
     SCALES,
     Deformations,
-    TooFewPointsError,
     of_faces,
     prior,
-    similarity,
     smooth,
 )
 from facesynth.population import shipped
 from facesynth.surface.mesh import edges
+from facesynth.surface.similarity import TooFewPointsError, similarity
 from facesynth.template import Template, standard
 
 POINTS = np.array([[0, 0, 0], [100, 0, 0], [0, 80, 0], [0, 0, 60], [30, 40, 20]], dtype=float)

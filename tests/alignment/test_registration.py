@@ -11,7 +11,6 @@ from scipy.spatial.transform import Rotation
 from facesynth import population
 from facesynth.alignment import deformation
 from facesynth.alignment import registration as alignment
-from facesynth.alignment.deformation import TooFewPointsError
 from facesynth.alignment.registration import (
     AlignmentError,
     Problem,
@@ -24,6 +23,7 @@ from facesynth.people import real_data
 from facesynth.scans import Scan, landmarks
 from facesynth.scans.scanned_surface import ScannedSurface
 from facesynth.surface.mesh import MeshError
+from facesynth.surface.similarity import TooFewPointsError
 from facesynth.template import standard
 from facesynth.virtual_scanner import Scanner, scan
 

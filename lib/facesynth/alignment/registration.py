@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, diags_array
 
-from facesynth.alignment.deformation import Deformations, similarity
+from facesynth.alignment.deformation import Deformations
 from facesynth.alignment.deformation import prior as prior_of
 from facesynth.scans import Scan
 from facesynth.scans.scanned_surface import ScannedSurface
@@ -43,6 +43,7 @@ from facesynth.surface.mesh import (
     vertex_areas,
     vertex_normals,
 )
+from facesynth.surface.similarity import similarity
 from facesynth.template import Template, standard
 
 MODE_ROUNDS = 8  # of smooth modes

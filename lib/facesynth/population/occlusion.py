@@ -11,6 +11,7 @@ from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import ArrayLike, NDArray
 
 from facesynth.surface.mesh import edges, vertex_normals
+from facesynth.surface.sphere import sphere
 
 _CLEARANCE = 0.3  # mm off the surface: less, and a coarse mesh shadows itself
 
@@ -28,7 +29,7 @@ def ambient_occlusion(vertices: ArrayLike, faces: ArrayLike, rays: int = 64) -> 
     normals = vertex_normals(vertices, faces).astype(np.float32)
     scene = EmbreeScene()
     TriangleMesh(scene, points[np.asarray(faces)])
-    directions = _sphere(rays)
+    directions = sphere(rays)
     cosine = normals @ directions.T  # (m, rays)
     vertex, ray = np.nonzero(cosine > 0.05)
     origins = points[vertex] + _CLEARANCE * normals[vertex]
@@ -45,11 +46,3 @@ def neighbour_mean(faces: ArrayLike, n: int) -> sp.csr_array:
     ones = np.ones(2 * len(a), dtype=np.float32)
     adjacency = sp.csr_array((ones, (np.r_[a, b], np.r_[b, a])), shape=(n, n))
     return sp.csr_array(adjacency / adjacency.sum(axis=1)[:, None])
-
-
-def _sphere(n: int) -> NDArray[np.float32]:
-    """Directions (n, 3) evenly over the sphere (Fibonacci lattice)."""
-    turn = np.arange(n) * np.pi * (3 - np.sqrt(5))
-    z = 1 - 2 * (np.arange(n) + 0.5) / n
-    radius = np.sqrt(1 - z * z)
-    return np.stack([radius * np.cos(turn), radius * np.sin(turn), z], axis=1).astype(np.float32)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from facesynth.alignment.deformation import MODES_FILE, Deformations, save, similarity
+from facesynth.alignment.deformation import MODES_FILE, Deformations, save
 from facesynth.mapping.density import settled
 from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.population.head import FACE_FILE, HEAD_FILE, face_operator, head, save_face_operator
@@ -25,6 +25,7 @@ from facesynth.scans import Scan, landmarks
 from facesynth.scans.parts import Photograph
 from facesynth.scans.scanned_surface import ScannedSurface
 from facesynth.surface.mesh import FloatArray, IntArray
+from facesynth.surface.similarity import similarity
 from facesynth.template import MIRROR, N_LANDMARKS, Template, standard
 
 N_NEUTRAL, N_EXPRESSIVE = 200, 40  # subjects that the face modes are learned from
