@@ -11,6 +11,7 @@ from another_face import another_face, write
 from facesynth.alignment.deformation import smooth
 from facesynth.dataset.aligned_scan import mapping
 from facesynth.files.atomic import WriteError
+from facesynth.files.texts import EncodingError
 from facesynth.mapping import UniversalMapping
 from facesynth.surface.mesh import (
     MeshError,
@@ -129,6 +130,8 @@ def test_a_mesh_that_is_its_own_mirror_image_is_known_as_one(tmp_path):
     face = standard()
     path = obj(tmp_path / "face.obj", face.vertices, face.faces)
     table(tmp_path / "face.csv", zip(LANDMARKS, face.landmarks, strict=True))
+    written = (tmp_path / "face.csv").read_text()
+    (tmp_path / "face.csv").write_text(written, "utf-16")  # as Windows' programs do
     again = Template.load(path)
     np.testing.assert_array_equal(again.vertices, face.vertices)  # texture seams split nothing
     np.testing.assert_array_equal(again.mirror, face.mirror)
@@ -237,6 +240,9 @@ def test_a_landmark_off_the_surface_is_named(tmp_path):
 
 def test_files_that_are_missing_damaged_or_of_another_kind_are_named(tmp_path):
     path = bad(tmp_path)
+    (tmp_path / "bad.csv").write_bytes(b"landmark,vertex\nnez,\xe9\n")
+    with pytest.raises(EncodingError, match=r"bad\.csv, line 2: not in UTF-8"):
+        Template.load(path)
     (tmp_path / "bad.csv").unlink()
     with pytest.raises(TemplateLandmarkError, match=r"bad\.csv is missing.*right_brow_1"):
         Template.load(path)

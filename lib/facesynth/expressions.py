@@ -10,8 +10,8 @@ neutral faces from textures of any expression.
 """
 
 import functools
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -60,12 +60,12 @@ class ExpressionModel(BaseEstimator):
     def fit(self, neutral: ArrayLike, expressive: ArrayLike) -> Self:
         """Learn from n faces with expressions and their neutral ones, (n, m, 3) mm each.
 
-        Raises `MeshArrayError` if the two differ in shape, or contain values that are not finite,
-        and `ComponentsError` if there are fewer faces than components.
+        Raises `MeshArrayError` if the two differ in shape, or hold anything but finite numbers, and
+        `ComponentsError` if there are fewer faces than components.
         """
         differences = _difference(neutral, expressive)
-        model = MorphableModel(self.n_components).fit(differences.reshape(len(differences), -1))
         shape = differences.shape[1:]
+        model = MorphableModel(self.n_components).fit(differences.reshape(-1, 3 * shape[0]))
         self.mean_ = model.mean_.reshape(shape)
         self.components_ = model.components_.reshape(-1, *shape)
         self.explained_variance_ = model.explained_variance_
@@ -89,10 +89,10 @@ class ExpressionModel(BaseEstimator):
         """Add expressions alpha_exp (k,) or (n, k) to neutral faces (m, 3) or (n, m, 3) in mm.
 
         One face takes many, and one expression goes to many faces. Returns (n, m, 3), or (m, 3)
-        where both are single.
+        where both are single. Raises `MeshArrayError`.
         """
         check_is_fitted(self)
-        faces, alpha = np.asarray(neutral), np.asarray(coefficients)
+        faces, alpha = _faces(neutral, "neutral"), np.asarray(coefficients)
         if faces.shape[-2:] != self.mean_.shape or faces.ndim not in (2, 3):
             raise MeshArrayError(
                 f"neutral faces have shape {faces.shape}; expected (n, {len(self.mean_)}, 3)"
@@ -132,6 +132,7 @@ def held_still(neutral: ArrayLike, expressive: ArrayLike) -> Floats:
     Raises `MeshArrayError`.
     """
     _difference(neutral, expressive)
+    given = _faces(expressive, "expressive").dtype
     still, moved = np.asarray(neutral, np.float64), np.asarray(expressive, np.float64)
     for _ in range(ROUNDS):
         away = np.square(moved - still).sum(axis=2)
@@ -142,7 +143,7 @@ def held_still(neutral: ArrayLike, expressive: ArrayLike) -> Floats:
         u, _, vt = np.linalg.svd(np.einsum("nm,nmc,nmd->ncd", weight, a, b, optimize=True))
         u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]  # a rotation, and no reflection
         moved = a @ (u @ vt) + centre_b
-    return moved.astype(np.asarray(expressive).dtype)
+    return moved.astype(given)
 
 
 def mean_differences(faces: Dataset) -> dict[str, NDArray[np.float32]]:
@@ -163,13 +164,13 @@ def mean_differences(faces: Dataset) -> dict[str, NDArray[np.float32]]:
     return found
 
 
-def save(path: Path, differences: Mapping[str, Floats]) -> None:
+def save(path: str | os.PathLike[str], differences: Mapping[str, Floats]) -> None:
     """Write what `mean_differences` found, to 0.03 mm. Raises `WriteError`."""
     halved = {name: of.astype(np.float16) for name, of in differences.items()}
     write_whole(path, lambda file: np.savez_compressed(file, **halved))  # type: ignore[arg-type]
 
 
-def load(path: Path) -> dict[str, NDArray[np.float32]]:
+def load(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float32]]:
     """Read what `save` wrote. Raises `ExpressionsError` for a missing or damaged file."""
     advice = "`make faces` writes it, and training a model of faces, too"
     with arrays.readable(path, ExpressionsError, advice):
@@ -196,15 +197,23 @@ def measure_operator(template: Template | None = None) -> NDArray[np.float64]:
 
 
 def measure(faces: ArrayLike, template: Template | None = None) -> dict[str, NDArray[np.float64]]:
-    """`MEASURES` (n,) in mm of faces (n, m, 3) mm on a template, by default the project's own."""
-    found = np.einsum("kmc,nmc->kn", measure_operator(template), np.asarray(faces, np.float64))
+    """`MEASURES` (n,) in mm of faces (n, m, 3) mm on a template, by default the project's own.
+
+    Raises `MeshArrayError` for faces of another shape.
+    """
+    operator, shown = measure_operator(template), _faces(faces, "measured")
+    if shown.shape[1:] != operator.shape[1:]:
+        raise MeshArrayError(
+            f"faces have shape {shown.shape}; expected (n, {operator.shape[1]}, 3)"
+        )
+    found = np.einsum("kmc,nmc->kn", operator, shown.astype(np.float64))
     return dict(zip(MEASURES, found, strict=True))
 
 
 def _difference(
     neutral: ArrayLike, expressive: ArrayLike, shape: tuple[int, ...] | None = None
 ) -> Floats:
-    a, b = np.asarray(neutral), np.asarray(expressive)
+    a, b = _faces(neutral, "neutral"), _faces(expressive, "expressive")
     if a.shape != b.shape or a.ndim != 3 or a.shape[2] != 3 or shape not in (None, a.shape[1:]):
         raise MeshArrayError(
             f"neutral faces {a.shape} and faces with expressions {b.shape} must be pairs, "
@@ -217,3 +226,11 @@ def _difference(
                 f"{len(bad)} {name} faces contain values that are not finite, the first {bad[0]}"
             )
     return b - a
+
+
+def _faces(given: ArrayLike, name: str) -> Floats:
+    """Floating-point faces: differences of whole numbers without a sign would wrap around."""
+    faces = np.asarray(given)
+    if faces.dtype.kind not in "fiu":
+        raise MeshArrayError(f"{name} faces are of type {faces.dtype}; expected numbers, in mm")
+    return faces if faces.dtype.kind == "f" else faces.astype(np.float64)

@@ -81,7 +81,7 @@ class _Fit(RegressorMixin, BaseEstimator):
                 raise
             raise PairsError(f"{error}: row i of both must come from the same scan") from error
         geometry = np.asarray(y)
-        if not np.issubdtype(geometry.dtype, np.floating):
+        if geometry.dtype not in (np.float64, np.float32):
             geometry = geometry.astype(np.float64)
         self._single = geometry.ndim == 1
         return textures, geometry.reshape(len(geometry), -1)

@@ -15,6 +15,7 @@ from facesynth.dataset.dataset import Dataset
 from facesynth.evaluation import report, scores
 from facesynth.evaluation.report import Faces
 from facesynth.evaluation.swd import EvaluationError
+from facesynth.files.integers import JobsError
 from facesynth.template import LANDMARKS, Template
 
 SIDE = 64
@@ -122,6 +123,10 @@ def test_the_same_seed_gives_the_same_numbers(scans):
     made = Faces(train.geometry, train.textures)
     first, again, other = (measured(train, test, made, seed=seed) for seed in (0, 0, 1))
     assert (again.tables, again.numbers) == (first.tables, first.numbers)
+    of_numpy = measured(train, test, made, seed=np.int64(0))
+    assert json.dumps(of_numpy.settings) == json.dumps(first.settings)
+    with pytest.raises(JobsError):
+        report.measure(train, test, made, to_images, n_jobs=0)
     assert other.tables["textures"] != first.tables["textures"]
     assert other.tables["identities"] != first.tables["identities"]
 
@@ -147,7 +152,7 @@ def test_textures_are_compared_at_the_smaller_resolution(scans):
 
 
 def test_json_is_strict_and_the_page_needs_no_other_file(copied, tmp_path):
-    copied.write(tmp_path)
+    copied.write(str(tmp_path))
 
     def refuse(constant):
         raise AssertionError(constant)

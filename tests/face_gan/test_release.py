@@ -26,6 +26,7 @@ from facesynth.face_gan.detailing import detailed
 from facesynth.face_gan.release import Length
 from facesynth.geometry_fitting import LeastSquaresFit
 from facesynth.population import sample
+from facesynth.surface.mesh import MeshArrayError
 from facesynth.template import standard
 
 N, N_TEST, R = 24, 12, 32
@@ -172,6 +173,17 @@ def test_textures_get_the_geometry_that_least_squares_finds(faces, weights):
     faces = made.make(made.latents(2, seed=0))
     assert faces.geometry.shape == (2, *standard().vertices.shape)
     assert faces.textures.shape == (2, R, R, 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda t: t / np.float32(255), lambda t: t.astype(np.uint16), lambda t: t[0],
+     lambda t: t[:, : R // 2, : R // 2], lambda t: t[..., :1], lambda t: t.reshape(len(t), -1)],
+)  # fmt: skip
+def test_textures_that_no_fit_takes_are_named(change, faces, weights):
+    fit = released_models.load(str(weights), "textures").fit
+    with pytest.raises(MeshArrayError, match=rf"expected \(n, R, R, 3\), uint8, .* {R} pixels"):
+        fit.predict(change(faces.textures))
 
 
 def test_what_was_held_out_is_known_for_the_model_s_own_scans_only(faces, weights):

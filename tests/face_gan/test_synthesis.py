@@ -32,6 +32,7 @@ from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.face_gan.lift import Lift
 from facesynth.face_gan.released_models import WeightsError
 from facesynth.files.atomic import WriteError
+from facesynth.files.integers import SeedError
 from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.surface.mesh import check_disk, graph_laplacian, vertex_normals
 
@@ -217,6 +218,20 @@ def test_relatives_differ_by_an_amount(faces):
         np.testing.assert_allclose(face.vertices, other.vertices, atol=1e-3)
 
 
+def test_the_first_faces_are_the_same_however_many_are_made(weights):
+    made = released_models.load(str(weights[0].parent), "faces")
+    assert made.n_latents % 16
+    many = made.latents(9, seed=np.int64(2))
+    for n in range(1, 9):
+        assert torch.equal(made.latents(n, seed=2), many[:n])
+
+
+def test_a_seed_of_numpy_names_faces_as_python_s(tmp_path):
+    assert synthesis.write(str(tmp_path), 1, np.int64(3)) == ["face-3-0000"]
+    with pytest.raises(SeedError, match="a seed is a whole number"):
+        facesynth.synthesize(1, seed=3.0)
+
+
 def test_the_way_from_face_to_face(faces):
     way = facesynth.synthesize(5, like="face-3-0000", to="face-3-smile-0001")
     for face, end in ((way[0], faces[0]), (way[-1], faces[1])):
@@ -391,6 +406,8 @@ def test_the_command_writes_expressions_beside_each_other(tmp_path):
     assert main([*command, "--to", "face-0-0001"]) == 0
     assert (tmp_path / "face-0-smile-0000-like-0-0001.png").exists()
     assert (tmp_path / "face-0-smile-0000-to-0-0001-0001.png").exists()
+    command[2] = "3"
+    assert main([*command, "--to", "face-0-0001"]) == 1  # a way of other steps
 
 
 @pytest.mark.parametrize(
@@ -456,6 +473,10 @@ def test_a_stopped_command_leaves_whole_faces_and_resumes(tmp_path, monkeypatch,
     written.clear()
     assert main([*command, str(out)]) == 0
     assert not written
+    (out / "face-0-0003.obj").unlink()  # a face that is not whole is made again
+    assert main([*command, str(out)]) == 0
+    assert {path.name for path in written} == {f"face-0-0003{s}" for s in synthesis.SUFFIXES}
+    assert (out / "face-0-0003.obj").read_bytes() == (whole / "face-0-0003.obj").read_bytes()
     assert main([*command, str(out), "--variation", "0.5"]) == 1
     assert "made with other settings: see faces-0.json" in capsys.readouterr().err
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from facesynth.gan import Config, Detailer, Images, Tiles, train
+from facesynth.gan import Config, Detailer, Images, MaskError, PixelRangeError, Tiles, train
 from facesynth.gan.detail import AMPLIFIED, MARGIN, SCALE, TILE, places
 
 R = 128
@@ -25,6 +25,17 @@ TINY = Config(
 @pytest.fixture(scope="module")
 def images():
     return Images(np.random.default_rng(0).integers(0, 256, (5, R, R, 4), np.uint8))
+
+
+def test_tiles_have_no_masks(images):
+    with pytest.raises(MaskError, match=r"cut them of unmasked\(\) images"):
+        Tiles(Images(images.pixels, np.ones(images.pixels.shape[:3], bool)))
+
+
+def test_tiles_are_cut_of_images_that_are_checked_when_they_are_read(tmp_path):
+    np.save(tmp_path / "a.npy", np.full((1, R, R, 4), 20, np.float32))
+    with pytest.raises(PixelRangeError, match="number 0"):
+        tiles_of(Images(np.load(tmp_path / "a.npy", mmap_mode="r")), 0, n=1)
 
 
 def tiles_of(images, seed, n=3, mirrored=False):

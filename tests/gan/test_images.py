@@ -325,6 +325,55 @@ def test_a_damaged_image_is_named(folder, size):
         Images.from_folder(path)
 
 
+SHADES = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+RGB = np.stack([SHADES, SHADES[::-1], 255 - SHADES], 2)
+AS_GREY = np.dstack([SHADES] * 3)
+
+
+@pytest.mark.parametrize(
+    ("image", "suffix", "expected"),
+    [
+        (Image.fromarray(RGB).quantize(64), "png", RGB),  # with a palette
+        (Image.fromarray(SHADES), "png", AS_GREY),
+        (Image.fromarray(SHADES).convert("LA"), "png", AS_GREY),
+        (Image.fromarray(RGB).convert("RGBA"), "webp", RGB),
+        (Image.fromarray(SHADES.astype(np.uint16) * 257), "png", AS_GREY),
+        (Image.fromarray(RGB).convert("CMYK"), "jpg", RGB),
+        (Image.fromarray(SHADES > 100), "png", np.dstack([(SHADES > 100) * 255] * 3)),
+    ],
+)
+def test_images_of_every_kind_are_read(image, suffix, expected, tmp_path):
+    exact = {"jpg": {"quality": 100}, "webp": {"lossless": True}, "png": {}}[suffix]
+    image.save(tmp_path / f"a.{suffix}", **exact)
+    read = Images.from_folder(str(tmp_path), str(tmp_path))
+    np.testing.assert_allclose(read.pixels[0].astype(int), expected, atol=4 if exact else 0)
+    clear = np.abs(expected @ [0.299, 0.587, 0.114] - 127.5) > 4
+    white = expected @ [0.299, 0.587, 0.114] > 127.5
+    np.testing.assert_array_equal(read.masks[0][clear], white[clear])
+
+
+def test_an_image_that_a_camera_turned_is_upright(tmp_path):
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a quarter to the right
+    Image.fromarray(RGB).save(tmp_path / "a.png", exif=turned)
+    np.testing.assert_array_equal(Images.from_folder(tmp_path).pixels[0], np.rot90(RGB, -1))
+
+
+@pytest.mark.parametrize(
+    ("image", "options"),
+    [
+        (Image.fromarray(np.dstack([RGB, SHADES])), {}),
+        (Image.fromarray(np.dstack([SHADES, SHADES]), "LA"), {}),
+        (Image.fromarray(RGB).quantize(64), {"transparency": 3}),
+        (Image.fromarray(SHADES), {"transparency": 4}),
+    ],
+)
+def test_an_image_that_is_transparent_in_places_is_named(image, options, tmp_path):
+    image.save(tmp_path / "a.png", **options)
+    with pytest.raises(NoImagesError, match=r"a\.png is transparent in places"):
+        Images.from_folder(tmp_path)
+
+
 def test_an_image_of_sixteen_bits_is_read_as_eight(folder):
     """Not by its lower eight bits."""
     path = folder("images", {"a.png": flat(0)})
@@ -373,6 +422,52 @@ def test_floats_that_are_plainly_not_in_range_are_named(value, message):
     Images(pixels)
 
 
+class Computed:
+    """Images that are made when they are asked for."""
+
+    def __init__(self, pixels):
+        self.pixels, self.shape, self.dtype = pixels, pixels.shape, pixels.dtype
+
+    def __len__(self):
+        return len(self.pixels)
+
+    def __getitem__(self, index):
+        return self.pixels[index]
+
+
+def mapped(pixels, path):
+    np.save(path / "pixels.npy", pixels)
+    return np.load(path / "pixels.npy", mmap_mode="r")
+
+
+@pytest.mark.parametrize("lazily", [lambda pixels, _: Computed(pixels), mapped])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(np.nan, "NaN .* number 3"), (np.inf, "NaN .* number 3"), (40, "from 0 to 40, .* number 3")],
+)
+def test_floats_that_are_read_later_are_checked_then(lazily, value, message, tmp_path):
+    pixels = np.zeros((5, 8, 8, 3), np.float32)
+    pixels[3, 2, 3, 0] = value
+    data = Images(lazily(pixels, tmp_path))
+    data.batch(np.array([4, 1]), 8, 1.0, CPU)
+    with pytest.raises(PixelRangeError, match=message):
+        data.batch(np.array([4, 3]), 8, 1.0, CPU)
+    with pytest.raises(PixelRangeError, match=message):  # as `train` takes it, before it begins
+        data.fingerprint()
+
+
+GREY_LEVELS = arrays(np.float32, (2, 8, 8, 1), elements=st.integers(0, 16))
+
+
+@given(GREY_LEVELS)
+def test_dark_grey_levels_are_named_and_what_may_be_in_range_is_not(levels):
+    levels[:, 0, 0] = [[0], [2]]
+    with pytest.raises(PixelRangeError, match=r"whole numbers from 0 to .* 127\.5"):
+        Images(levels)
+    for legal in (levels / 16, levels / 8 - 1, levels - 1, np.minimum(levels, 1)):
+        Images(legal)
+
+
 # -- fingerprints
 
 
@@ -405,19 +500,14 @@ def test_a_fingerprint_is_the_digest_of_shapes_types_and_bytes():
 def test_images_that_are_computed_on_demand_are_not_computed_all_at_once(monkeypatch):
     asked = []
 
-    class Computed:
-        shape, ndim, dtype = (100, 8, 8, 3), 4, np.dtype(np.uint8)
-
-        def __len__(self):
-            return 100
-
+    class Watched(Computed):
         def __getitem__(self, index):
             asked.append(index.tolist())
-            return pixels[index]
+            return super().__getitem__(index)
 
     pixels = np.random.default_rng(0).integers(0, 256, (100, 8, 8, 3), dtype=np.uint8)
     monkeypatch.setattr(images, "BLOCK", 7 * pixels[0].nbytes + 5)
-    assert Images(Computed()).fingerprint() == Images(pixels).fingerprint()
+    assert Images(Watched(pixels)).fingerprint() == Images(pixels).fingerprint()
     assert max(map(len, asked)) == 7
     assert [k for index in asked for k in index] == list(range(100))
 

@@ -1,6 +1,7 @@
 """The open population as anybody's scans: a data set on the way, or a folder of files."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from facesynth.command import main
 from facesynth.dataset import building, dataset
 from facesynth.dataset.sources import DatasetError, Folder
 from facesynth.evaluation import annotation
+from facesynth.files.integers import JobsError, SeedError
 from facesynth.population import sample
 from facesynth.virtual_scanner import open_world
 from facesynth.virtual_scanner.open_world import OpenWorld
@@ -103,6 +105,16 @@ def test_a_folder_of_scans_that_tells_whom_they_show(two, tmp_path, capsys):
     (tmp_path / "0001" / "smile.obj").unlink()
     assert main([*command, str(tmp_path)]) == 0
     assert two == [1]
+
+
+def test_its_numbers_are_python_s(tmp_path):
+    assert json.dumps(OpenWorld(1, np.int64(3)).settings()["seed"]) == "3"
+    assert sample(1, np.int64(3), progress=False).labels == sample(1, 3, progress=False).labels
+    for make in (OpenWorld, sample):
+        with pytest.raises(SeedError):
+            make(1, 3.0)
+        with pytest.raises(JobsError):
+            make(1, 3, n_jobs=0)
 
 
 @pytest.mark.parametrize("n", [0, -5])

@@ -8,6 +8,7 @@ An interrupted run resumes: finished trials are skipped, partly trained ones con
 
 import json
 import math
+import os
 import statistics
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -29,6 +30,7 @@ from facesynth.corrupted_data.shape_reading import Reader, Reading, coverage, ov
 from facesynth.corrupted_data.shapes import misfit
 from facesynth.evaluation import swd as evaluation
 from facesynth.files.atomic import write_text
+from facesynth.files.integers import check_jobs
 
 ARMS = {  # what each does with the masks of its data: see `gan.Config`
     "masked": "paired",  # the paper's
@@ -84,6 +86,8 @@ def training_images(trial: Trial, size: presets.Preset) -> gan.Images:
     drawn = shapes.draw(size.n_shapes, size.shape_resolution, trial.share, trial.seed)
     if trial.arm == "remainder":
         return gan.Images(drawn.clean)
+    if ARMS[trial.arm] == "none":
+        return gan.Images(drawn.images)
     return gan.Images(drawn.images, misfit(drawn.masks, trial.grow, trial.shift))
 
 
@@ -194,7 +198,12 @@ def run(trial: Trial, size: presets.Preset, out: Path) -> tuple[str, dict[str, A
 
 
 def run_all(
-    size: presets.Preset, out: Path, results: Path, workers: int, seeds: int, large: bool
+    size: presets.Preset,
+    out: str | os.PathLike[str],
+    results: str | os.PathLike[str],
+    workers: int,
+    seeds: int,
+    large: bool,
 ) -> dict[str, Any]:
     """Run the whole experiment into two files, and return what the first holds.
 
@@ -206,8 +215,10 @@ def run_all(
     seeds    GANs of each kind
     large    whether to train the `larger` one, too: minutes on a GPU, days elsewhere
 
-    Raises `OtherResultsError` if `results` holds those of another experiment.
+    Raises `OtherResultsError` if `results` holds those of another experiment, and `JobsError`.
     """
+    check_jobs(workers)
+    out, results = Path(out), Path(results)
     largest = (Trial("masked"), larger(size))
     jobs = [(trial, shorter(size)) for trial in trials(seeds)] + [largest] * large
     setting = _setting(size)

@@ -11,8 +11,8 @@ applied to people.
 """
 
 import functools
+import os
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -79,14 +79,14 @@ def measure(faces: Dataset, *, n_jobs: int = -1, progress: bool = True) -> Ident
     return Identities(faces.subjects, faces.expressions, found, labels)
 
 
-def save(path: Path, found: Identities) -> None:
+def save(path: str | os.PathLike[str], found: Identities) -> None:
     """Write descriptors, in half precision. Raises `WriteError`."""
     content = {field.name: getattr(found, field.name) for field in fields(found)}
     content["descriptors"] = content["descriptors"].astype(np.float16)
     write_whole(path, lambda file: np.savez_compressed(file, **content))
 
 
-def load(path: Path) -> Identities:
+def load(path: str | os.PathLike[str]) -> Identities:
     """Read what `save` wrote. Raises `IdentitiesError` for a missing or damaged file."""
     with arrays.readable(path, IdentitiesError, "`make faces` writes it again"):
         content = arrays.read(path)

@@ -23,6 +23,7 @@ from sklearn.metrics import roc_curve
 from tqdm import tqdm
 
 from facesynth.files import pretrained
+from facesynth.files.integers import check_jobs
 from facesynth.rendering import Camera, Light, render
 from facesynth.template import Template, standard
 
@@ -162,9 +163,10 @@ def describe(
     n_jobs    worker processes, as in joblib (-1: one for each core)
     progress  whether to show a bar
 
-    Raises what `chips` does.
+    Raises what `chips` does, and `JobsError`.
     """
     _check(geometry, textures)
+    check_jobs(n_jobs)
     parts = [slice(i, i + BATCH) for i in range(0, len(geometry), BATCH)]
     made = joblib.Parallel(n_jobs if len(parts) > 1 else 1, return_as="generator")(
         joblib.delayed(_describe)(geometry[part], textures[part], uv, template) for part in parts

@@ -10,6 +10,7 @@ import base64
 import importlib.metadata
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -33,6 +34,7 @@ from facesynth.evaluation.identity_sets import Described, distances
 from facesynth.evaluation.scores import Number
 from facesynth.evaluation.swd import EvaluationError
 from facesynth.files.atomic import write_bytes, write_text
+from facesynth.files.integers import check_jobs, checked_seed
 from facesynth.rendering import Camera, plate, render
 from facesynth.template import Template
 
@@ -67,12 +69,12 @@ class Report:
     left_out: dict[str, str] = field(default_factory=dict)
     pictures: dict[str, Textures] = field(default_factory=dict)
 
-    def write(self, out: Path) -> None:
+    def write(self, out: str | os.PathLike[str]) -> None:
         """Write index.html, which needs no other file, report.json, and the pictures as PNG.
 
         Raises `WriteError`.
         """
-        uris = {}
+        out, uris = Path(out), {}
         for name, picture in self.pictures.items():
             png = io.BytesIO()
             Image.fromarray(picture).save(png, "PNG")
@@ -119,8 +121,11 @@ def measure(
 
     Textures of scans and generator are compared at the smaller of their resolutions. Raises
     `EvaluationError` where there are no training scans or no generated faces, where faces are not
-    the template's or not finite, or where one resolution is not a multiple of the other.
+    the template's or not finite, or where one resolution is not a multiple of the other;
+    `SeedError` and `JobsError`.
     """
+    seed = checked_seed(seed)
+    check_jobs(n_jobs)
     n_scans, n, template = len(train), len(generated.geometry), train.template
     if not n_scans or not n:
         raise EvaluationError(

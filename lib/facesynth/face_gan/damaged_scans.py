@@ -7,6 +7,7 @@ Karras et al. (2017), WGAN-GP, where this project has another. Chapter 06 shows 
 """
 
 import json
+import os
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from facesynth.face_gan import released_models
 from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.face_gan.release import Length
 from facesynth.files.atomic import write_text
+from facesynth.files.integers import check_jobs
 
 COMPARISON = "all_or_clean.json"
 COMPARED = Length(64, 64, 4_000)
@@ -47,15 +49,22 @@ DRAWS = 8  # sets of generated images, over whose distances is averaged
 
 
 def compare(
-    faces: Dataset, runs: Path, folder: Path, *, n_jobs: int = -1, length: Length = COMPARED
+    faces: Dataset,
+    runs: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    n_jobs: int = -1,
+    length: Length = COMPARED,
 ) -> dict[str, Any]:
     """Train generators of textures on all scans and on clean ones alone, with masks and without.
 
     And on all of them by the paper's loss.
 
     All are measured by their distance to clean scans of subjects that were held out. Returns what
-    is written into `folder`. A run that was stopped resumes. Raises what `gan.train` does.
+    is written into `folder`. A run that was stopped resumes. Raises what `gan.train` does, and
+    `JobsError`.
     """
+    check_jobs(n_jobs)
     training, test = face_gan.split(faces, N_COMPARED)
     to = GeometryImages.fit(mapping(length.resolution, faces.template), training.geometry)
     images = {
@@ -73,7 +82,7 @@ def compare(
         for scans in ("all", "clean")
     ] + [(seed, "all", "none", PAPERS) for seed in range(SEEDS_OF_PAPERS)]
     done = joblib.Parallel(n_jobs, return_as="generator")(
-        joblib.delayed(_compared)(images, *job, length, runs) for job in jobs
+        joblib.delayed(_compared)(images, *job, length, Path(runs)) for job in jobs
     )
     found = {
         "scans": {name: len(data) for name, data in images.items()},
@@ -81,7 +90,7 @@ def compare(
         "real": _to_held_out(images, None, 0)["mean"],
         "runs": list(tqdm(done, total=len(jobs), unit=" GANs", desc="comparison")),
     }
-    write_text(folder / COMPARISON, json.dumps(found, indent=1) + "\n")
+    write_text(Path(folder) / COMPARISON, json.dumps(found, indent=1) + "\n")
     return found
 
 
@@ -98,7 +107,8 @@ def _compared(
     config, name = length.configuration("textures", masks=masks, seed=seed), f"{scans}-{masks}"
     if loss == PAPERS:
         config, name = replace(config, **AS_PAPER), f"{name}-{loss}"
-    run = gan.train(config, images[scans], runs / f"{name}-{seed}", progress=False)
+    data = images[scans].unmasked() if masks == "none" else images[scans]
+    run = gan.train(config, data, runs / f"{name}-{seed}", progress=False)
     log = run.log()
     made = gan.to_uint8(gan.sample(run.generator(), DRAWS * len(images["held out"]), seed=1))
     return {

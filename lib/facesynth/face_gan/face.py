@@ -23,6 +23,7 @@ from facesynth.files.atomic import write_bytes, write_text
 from facesynth.mapping.image_mapping import check_displacement
 from facesynth.rendering import Camera, render
 from facesynth.rendering.gloss import gloss
+from facesynth.scans.wavefront import plain_name
 from facesynth.surface.mesh import vertex_normals
 from facesynth.template import Template, standard
 
@@ -156,12 +157,13 @@ class Face:
     def _write_obj(self, file: Path, displaced: int | None) -> None:
         mesh = self._mesh(1.0, file.stem, displaced)
         mesh.visual.material = mesh.visual.material.to_simple()
-        mesh.visual.material.name = f"{file.stem}-texture"  # and of its .png
+        name = plain_name(file.stem)
+        mesh.visual.material.name = f"{name}-texture"  # and of its .png
         text, beside = trimesh.exchange.obj.export_obj(
-            mesh, include_texture=True, return_texture=True, mtl_name=f"{file.stem}.mtl"
+            mesh, include_texture=True, return_texture=True, mtl_name=f"{name}.mtl"
         )
-        for name, content in beside.items():
-            write_bytes(file.with_name(name), content)
+        for image, content in beside.items():
+            write_bytes(file.with_name(image), content)
         write_text(file, text)  # last: where it is there, all that it refers to is there
 
     def _write_picture(self, file: Path, _: int | None) -> None:

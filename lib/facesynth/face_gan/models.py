@@ -42,8 +42,8 @@ def training_images(
 
     model  "textures" (n, R, R, 3), with the masks of what the scans show;
            "geometries" (n, R, R, 3), of which alignment knows every point;
-           "faces" (n, R, R, 6), textures and then geometries, with the masks; or 9 channels, with
-           the subjects' neutral geometries, where `tells_rest`
+           "faces" (n, R, R, 6), textures and then geometries, learned as they were filled, without
+           masks; or 9 channels, with the subjects' neutral geometries, where `tells_rest`
     colours  channels of the textures, where they are not red, green and blue
 
     No scan shows the slit between the lips, and hardly any an eye that its bumpy geometry does not
@@ -75,7 +75,7 @@ def training_images(
         resting = to.to_images(faces.neutral_geometry)
         geometries = np.concatenate([geometries, resting], axis=3)
     channels = textures / np.float32(127.5) - 1 if colours is None else colours.channels(textures)
-    return gan.Images(np.concatenate([channels, geometries], axis=3), masks)
+    return gan.Images(np.concatenate([channels, geometries], axis=3))
 
 
 def tells_rest(faces: Dataset) -> bool:

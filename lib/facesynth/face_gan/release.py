@@ -12,6 +12,7 @@ import importlib.metadata
 import io
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +36,9 @@ from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.face_gan.lift import Lift
 from facesynth.face_gan.models import Model
 from facesynth.face_gan.texture_fit import SIDE, TextureFit
+from facesynth.files import texts
 from facesynth.files.atomic import write_bytes, write_text
+from facesynth.files.integers import check_jobs
 from facesynth.gan.anchored import AnchoredGenerator
 from facesynth.gan.detail import SCALE
 
@@ -74,9 +77,9 @@ LIMITS = (
 def train(
     model: Model,
     faces: Dataset,
-    folder: Path,
+    folder: str | os.PathLike[str],
     *,
-    runs: Path | None = None,
+    runs: str | os.PathLike[str] | None = None,
     length: Length | None = None,
     n_test: int | None = None,
     finer: Dataset | None = None,
@@ -105,7 +108,8 @@ def train(
     released_models.check_template(folder, faces.template)  # before hours of training
     if finer is not None:
         finer = _finer(finer, faces, unseen, length.resolution)
-    runs = folder / "runs" if runs is None else runs
+    folder = Path(folder)
+    runs = folder / "runs" if runs is None else Path(runs)
     rest = model == "faces" and face_gan.tells_rest(training)
     config = length.configuration(model, rest=rest)
     to = GeometryImages.fit(mapping(config.resolution, faces.template), training.geometry)
@@ -113,7 +117,7 @@ def train(
     if model == "faces":
         some = training.take(scoring.some(len(training), OF_COLOURS))
         colours = Colours.fit(some.textures)
-    data = face_gan.training_images(model, training, to, colours)
+    data = face_gan.training_images(model, training, to, colours).unmasked()
     run = gan.train(config, data, runs / model, progress=progress)
     details = []
     if model == "faces":
@@ -183,12 +187,12 @@ def release(
     faces: Dataset,
     training: Dataset,
     to: GeometryImages,
-    folder: Path,
+    folder: str | os.PathLike[str],
     colours: Colours | None = None,
     details: Sequence[gan.RunFolder] = (),
 ) -> dict[str, Any]:
     """Write a finished run's generator, log, samples and card into a folder; return the card."""
-    side = min(SIDE, run.config.resolution)
+    folder, side = Path(folder), min(SIDE, run.config.resolution)
     fit = TextureFit.fit(training, side) if model == "textures" else None
     lift, generator = None, run.generator()
     chosen: dict[str, Any] = {}
@@ -259,13 +263,13 @@ def _parameters(network: torch.nn.Module) -> int:
 
 
 def held_out(
-    folder: Path, made: released_models.ReleasedModel, faces: Dataset
+    folder: str | os.PathLike[str], made: released_models.ReleasedModel, faces: Dataset
 ) -> tuple[Dataset, Dataset]:
     """The scans that a folder's model has learned from, and those that it has not.
 
     Raises `WeightsError` for a model of another template or other scans than these.
     """
-    said = json.loads((folder / f"{made.model}.json").read_text(encoding="utf-8"))["data"]
+    said = json.loads(texts.read(Path(folder) / f"{made.model}.json"))["data"]
     if made.template.digest != faces.template.digest:
         raise released_models.WeightsError(
             f"the model in {folder} has learned from scans aligned with another template than those"
@@ -298,7 +302,7 @@ def released_scans(n_subjects: int, n_test: int) -> tuple[Dataset, Dataset]:
 
 
 def evaluate(
-    folder: Path,
+    folder: str | os.PathLike[str],
     faces: Dataset,
     n: int,
     seed: int = 0,
@@ -309,8 +313,9 @@ def evaluate(
     """Compare n faces of a folder's model with the scans of its data set: see `report.measure`.
 
     Raises what `held_out` does, `WeightsError` where there is no model of whole faces, and
-    `EvaluationError`.
+    `EvaluationError`; `SeedError` and `JobsError`.
     """
+    check_jobs(n_jobs)
     made = released_models.load_first(folder, ("faces", "textures"))
     training, test = held_out(folder, made, faces)
     found = scoring.in_parts(made, n, seed)

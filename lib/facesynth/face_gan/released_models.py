@@ -15,6 +15,7 @@ level. The package comes with such a folder, and `facesynth train` makes others.
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -35,6 +36,7 @@ from facesynth.face_gan.lift import Lift
 from facesynth.face_gan.models import CHANNELS, N_TEXTURE, REST, Model, check_model
 from facesynth.face_gan.texture_fit import TextureFit
 from facesynth.files.atomic import write_text
+from facesynth.files.integers import checked_seed
 from facesynth.gan.detail import SCALE
 from facesynth.gan.run_folder import load_tensors, save_tensors
 from facesynth.template import Template
@@ -42,6 +44,7 @@ from facesynth.template import Template
 FOLDER, SUMS, TEMPLATE = "weights", "SHA256SUMS", "template.npz"
 SUFFIX, FIT, DETAIL = ".safetensors", ".fit.safetensors", ".detail-"
 GENERATOR = "generator."  # begins the names of its tensors
+DRAWN = 16  # numbers that PyTorch draws at a time: those of a rest depend on its length
 BLUR = 1.5  # pixels: of geometry images that are not lifted, so that few triangles are flipped
 
 
@@ -104,8 +107,10 @@ class ReleasedModel:
         return self.generator.latent, lift, NOISE if self.details else 0
 
     def latents(self, n: int, seed: int) -> torch.Tensor:
-        """Draw latent vectors (n, `n_latents`)."""
-        return torch.randn(n, self.n_latents, generator=torch.Generator().manual_seed(seed))
+        """Draw latent vectors (n, `n_latents`); the first are the same for every n."""
+        size, source = n * self.n_latents, torch.Generator().manual_seed(checked_seed(seed))
+        drawn = torch.randn(-(-size // DRAWN) * DRAWN, generator=source)
+        return drawn[:size].view(n, self.n_latents)
 
     def images(self, z: torch.Tensor, truncation: float = 1.0) -> NDArray[np.float32]:
         """What the generator makes (n, r, r, c) of latent vectors, before detail."""
@@ -200,7 +205,7 @@ def blurred(images: NDArray[np.floating], blur: float) -> NDArray[np.floating]:
 
 
 def save(
-    folder: Path,
+    folder: str | os.PathLike[str],
     model: Model,
     generator: gan.ImageGenerator,
     config: gan.Config,
@@ -215,6 +220,7 @@ def save(
 
     Raises `WeightsError` for a folder with models of another template, and `WriteError`.
     """
+    folder = Path(folder)
     check_model(model)
     check_template(folder, to.mapping.template)
     if not (folder / TEMPLATE).exists():
@@ -245,18 +251,18 @@ def save(
     write_text(folder / SUMS, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
 
 
-def check_template(folder: Path, template: Template) -> None:
+def check_template(folder: str | os.PathLike[str], template: Template) -> None:
     """Raise `WeightsError` for a folder with models of another template."""
-    path = folder / TEMPLATE
+    path = Path(folder) / TEMPLATE
     if path.exists() and Template.load(path).digest != template.digest:
         raise WeightsError(
             f"{folder} holds models of another template than these scans'; choose another folder"
         )
 
 
-def load(folder: Path, model: Model) -> ReleasedModel:
+def load(folder: str | os.PathLike[str], model: Model) -> ReleasedModel:
     """Read what `save` wrote. Raises `WeightsError` for missing, altered or other files."""
-    name = check_model(model)
+    folder, name = Path(folder), check_model(model)
     template = Template.load(_checked(folder, TEMPLATE))
     tensors, metadata = load_tensors(_checked(folder, f"{name}{SUFFIX}"))
     config = gan.Config.from_json(metadata["config"])
@@ -303,12 +309,14 @@ def _detailer(folder: Path, name: str) -> gan.Detailer:
     return network.eval().requires_grad_(False)
 
 
-def load_first(folder: Path, models: Sequence[Model], *, at_rest: bool = False) -> ReleasedModel:
+def load_first(
+    folder: str | os.PathLike[str], models: Sequence[Model], *, at_rest: bool = False
+) -> ReleasedModel:
     """The first of some models that is in a folder and makes faces, or makes them at rest.
 
     Raises `WeightsError`.
     """
-    there = [model for model in models if (folder / f"{model}{SUFFIX}").exists()]
+    there = [model for model in models if (Path(folder) / f"{model}{SUFFIX}").exists()]
     for model in there:
         made = load(folder, model)
         if made.makes_faces and (made.tells_rest or not at_rest):

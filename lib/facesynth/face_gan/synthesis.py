@@ -25,10 +25,12 @@ from facesynth.face_gan.face import Face
 from facesynth.face_gan.released_models import ReleasedModel, load_first
 from facesynth.files import tables
 from facesynth.files.atomic import write_text
+from facesynth.files.integers import checked_seed
 from facesynth.gan import great_circle
 
 HALVINGS = 2  # textures come in the generator's size, half and a quarter of it
 AMOUNT = 0.4  # by which relatives differ
+SUFFIXES = (".glb", ".obj", ".png")  # of a face's files
 BATCH = 8  # faces made at a time: more are not faster on a processor, and take memory
 
 
@@ -94,7 +96,7 @@ def synthesize(
 
 
 def write(
-    folder: Path,
+    folder: str | os.PathLike[str],
     n: int,
     seed: int = 0,
     *,
@@ -109,11 +111,13 @@ def write(
     """Make faces as `synthesize` does, and write each as GLB, OBJ and picture; return their names.
 
     A face is written as soon as it is made, and then gets a line in `faces-{seed}.csv`: the same
-    call resumes after the last one. Where the package's own model is used, the lines hold the
-    faces' labels with confidences; where an expression is asked for, all names hold it. Raises what
-    `synthesize` does, before anything is written; `SynthesisError` where the folder has faces of
-    this name that were made with other settings; and `WriteError`.
+    call resumes, and makes only faces that have no line, or of which a file is missing. Where the
+    package's own model is used, the lines hold the faces' labels with confidences; where an
+    expression is asked for, all names hold it. Raises what `synthesize` does, before anything is
+    written; `SynthesisError` where the folder has faces of this name that were made with other
+    settings; and `WriteError`.
     """
+    folder = Path(folder)
     plan = _Plan(n, seed, expression, resolution, variation, model, like, to, amount)
     kind = plan.kind
     names = [f"face-{kind}-{k:04d}" for k in range(n)]
@@ -121,13 +125,13 @@ def write(
     groups = GROUPS if model is None else ()
     table = folder / f"faces-{kind}.csv"
     columns = ["face", *(column for g in groups for column in (g, f"{g} confidence"))]
-    done = {row[0] for row in _whole_rows(table, columns)}
+    done = _finished(table, columns)
     with tqdm(total=n, initial=len(done & {*names}), unit=" faces", desc="synthesizing") as bar:
         for some in plan.batches:
             missing = [k for k in some if names[k] not in done]
             faces = dict(zip(some, plan.make(some), strict=True)) if missing else {}
             for k in missing:
-                for suffix in (".glb", ".obj", ".png"):
+                for suffix in SUFFIXES:
                     faces[k].export(folder / f"{names[k]}{suffix}")
                 told = [faces[k].labels[group] for group in groups]
                 values = [v for t in told for v in (t.name, f"{t.confidence:.3f}")]
@@ -152,6 +156,7 @@ class _Plan:
     amount: float
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "seed", checked_seed(self.seed))
         if self.n < 1:
             raise CountError(f"count must be at least 1, got {self.n}")
         if not 0 < self.variation <= 1:
@@ -193,7 +198,8 @@ class _Plan:
     @property
     def settings(self) -> dict[str, str | int | float | None]:
         """What the faces depend on, beside count and seed."""
-        names = ("expression", "resolution", "variation", "like", "to", "amount")
+        names = ["expression", "resolution", "variation", "like", "to", "amount"]
+        names += ["n"] * (self.to is not None)  # the steps of a way
         return {"weights": self.model.digest} | {name: getattr(self, name) for name in names}
 
     @functools.cached_property
@@ -252,7 +258,7 @@ def _named(name: str) -> tuple[int, int]:
 
 def _settle(path: Path, settings: dict[str, str | int | float | None]) -> None:
     """Note what faces are made with, and refuse to mix them with others."""
-    text = json.dumps(settings, indent=1) + "\n"
+    text = json.dumps(settings, indent=1, default=np.generic.item) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise SynthesisError(
             f"{path.parent} holds faces that were made with other settings: see {path.name}; choose"
@@ -261,11 +267,12 @@ def _settle(path: Path, settings: dict[str, str | int | float | None]) -> None:
     write_text(path, text)
 
 
-def _whole_rows(table: Path, columns: list[str]) -> list[list[str]]:
-    """The lines of a table that are whole, and no others in it; a new one gets its header."""
+def _finished(table: Path, columns: list[str]) -> set[str]:
+    """The names of faces that are there; others lose their lines. A new table gets its header."""
     rows: list[list[str]] = []
     if table.exists():
         with table.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if len(row) == len(columns)][1:]
-    write_text(table, tables.text_of([columns, *rows]))
-    return rows
+    there = [r for r in rows if all((table.parent / f"{r[0]}{s}").exists() for s in SUFFIXES)]
+    write_text(table, tables.text_of([columns, *there]))
+    return {row[0] for row in there}

@@ -1,5 +1,6 @@
 """Arrays in npz files, read without pickle."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,16 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def read(path: Path) -> dict[str, NDArray[Any]]:
+def read(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     """The arrays of a file by name. Raises whatever a damaged file makes numpy stumble over."""
     # opened here: numpy leaves a damaged file open
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)
 
 
 @contextmanager
 def readable(
-    path: Path, error: type[Exception], advice: str, wrong: str = "missing or damaged"
+    path: str | os.PathLike[str],
+    error: type[Exception],
+    advice: str,
+    wrong: str = "missing or damaged",
 ) -> Iterator[None]:
     """Raise a room's own error, which names the file, for anything that reading it raises."""
     try:

@@ -1,6 +1,7 @@
 """Files that are whole or not there."""
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,11 @@ class WriteError(OSError):
     """A file could not be written; nothing half-written is left."""
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_whole(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
     """Write beside and rename. Raises `WriteError`, which says where and why."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    path = Path(path)
+    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]  # short, however long the file's
+    beside = path.with_name(f".{name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as file:
@@ -29,11 +32,11 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
             beside.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Write bytes, as `write_whole` does."""
     write_whole(path, lambda file: file.write(content))
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write text in UTF-8, as `write_whole` does."""
     write_bytes(path, text.encode())

@@ -2,8 +2,10 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterable
-from pathlib import Path
+
+from facesynth.files import texts
 
 
 def text_of(rows: Iterable[Iterable[object]]) -> str:
@@ -13,7 +15,6 @@ def text_of(rows: Iterable[Iterable[object]]) -> str:
     return content.getvalue()
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """The rows of a file by column. Raises OSError, and csv.Error for a damaged file."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, strict=True))
+def read(path: str | os.PathLike[str]) -> list[dict[str, str]]:
+    """The rows of a file by column. Raises what `texts.read` does, and csv.Error if damaged."""
+    return list(csv.DictReader(io.StringIO(texts.read(path), newline=""), strict=True))

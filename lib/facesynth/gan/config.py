@@ -5,6 +5,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from facesynth.files.integers import SeedError, checked_seed
+
 from .anchored import AnchoredGenerator, ResidualDiscriminator, TwoDiscriminators
 from .detail import MARGIN, PLACE, SCALE, SMALL, TILE, Detailer
 from .losses import LOSSES
@@ -17,7 +21,7 @@ ARCHITECTURES = (
 )
 
 MASKS = (
-    "none",
+    "none",  # for images without masks
     "paired",  # Section 6: real and generated images get the masks of the real ones
     "independent",  # Bora et al. 2018: fake images get others' masks; no mask channel
 )
@@ -86,6 +90,13 @@ class Config:
     log_images: int = 1_000  # shown between lines of the log
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):  # JSON takes Python's own numbers only
+                object.__setattr__(self, name, value.item())
+        try:
+            object.__setattr__(self, "seed", checked_seed(self.seed))
+        except SeedError as error:
+            raise ConfigError(str(error)) from None
         choices = (
             *(("loss", LOSSES), ("masks", MASKS), ("precision", PRECISIONS)),
             ("architecture", ARCHITECTURES),

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .anchored import replicated
-from .images import Images, Pixels
+from .images import Images, MaskError, Pixels
 from .layers import EqualizedConv, EqualizedLinear, convolve
 from .networks import rectified
 
@@ -145,7 +145,7 @@ class Tiles:
     Their channels: detail, amplified; colours of the small image; `places`. The last two have the
     small image's pixels, `SCALE` times along a side. Tiles have a margin around `TILE` pixels.
 
-    images : (n, R, R, c), colours and what else is detail.
+    images : (n, R, R, c), colours and what else is detail; without masks, or it raises `MaskError`.
     mirrored : whether half of the tiles are of faces in a mirror.
     """
 
@@ -154,6 +154,10 @@ class Tiles:
 
     resolution = TILE
     masks = None
+
+    def __post_init__(self) -> None:
+        if self.images.masks is not None:
+            raise MaskError("tiles have no masks: cut them of unmasked() images")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -193,7 +197,7 @@ class Tiles:
         around = np.arange(-MARGIN - 1, q + MARGIN + 1)  # one more, to interpolate between
         cut, place = [], []
         for image, corner in zip(
-            self.images.pixels[index], rng.integers(0, side - q + 1, (len(index), 2)), strict=True
+            self.images.read(index), rng.integers(0, side - q + 1, (len(index), 2)), strict=True
         ):
             rows, columns = (np.clip(first + around, 0, side - 1) for first in corner)
             place.append(self._place[:, rows[:, None], columns])

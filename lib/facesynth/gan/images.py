@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from .layers import downsample, fade, upsample
 from .networks import levels
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+SUFFIXES, FORMATS = (".png", ".jpg", ".jpeg", ".webp"), ("PNG", "JPEG", "WEBP")
 BLOCK = 2**26  # bytes that are read at a time for a fingerprint
 # Geometry images exceed [-1, 1] a little; floats in 0..255 exceed it by far.
 LARGEST_VALUE = 16.0
@@ -35,11 +37,11 @@ class MaskError(ImagesError):
 
 
 class NoImagesError(ImagesError):
-    """A folder without images, or a damaged image."""
+    """A folder without images, or an image that is damaged, or transparent."""
 
 
 class PixelRangeError(ImagesError):
-    """Floating-point pixels that are NaN, infinite, or far outside of [-1, 1]."""
+    """Floating-point pixels that are NaN, infinite, or plainly not in [-1, 1]."""
 
 
 class Pixels(Protocol):
@@ -66,8 +68,9 @@ class Pixels(Protocol):
 class Images:
     """Images of one size, and which of their pixels are valid.
 
-    R is a power of two. The values of an array in memory are checked: they must be finite, and may
-    exceed [-1, 1] up to `LARGEST_VALUE`.
+    R is a power of two. Floating-point values must be finite, may exceed [-1, 1] up to
+    `LARGEST_VALUE`, and must not be grey levels: whole numbers from 0 to more than 1. Those of an
+    array in memory are checked at once, others when they are read.
 
     Raises `ImagesError` and its subclasses `ImageSizeError`, `MaskError`, `NoImagesError` and
     `PixelRangeError`.
@@ -95,9 +98,8 @@ class Images:
             raise ImagesError(
                 f"images must be uint8, or floating point in [-1, 1], got {self.pixels.dtype}"
             )
-        # Memory-mapped files are not read here: they may be larger than the memory.
-        if isinstance(self.pixels, np.ndarray) and not isinstance(self.pixels, np.memmap):
-            _check_values(self.pixels)
+        if self._is_in_memory:
+            _check_values(np.asarray(self.pixels), np.arange(n))
         if self.masks is not None:
             self._check_masks(self.masks)
 
@@ -121,6 +123,26 @@ class Images:
         return len(self.pixels)
 
     @property
+    def _is_in_memory(self) -> bool:
+        """Not so are memory-mapped files, which may be larger."""
+        return isinstance(self.pixels, np.ndarray) and not isinstance(self.pixels, np.memmap)
+
+    def read(self, index: NDArray[np.integer]) -> NDArray[Any]:
+        """The pixels (b, R, R, c) of some images. Raises `PixelRangeError`."""
+        pixels = self.pixels[index]
+        if not self._is_in_memory:
+            _check_values(pixels, index)
+        return pixels
+
+    def _read_masks(self, index: NDArray[np.integer]) -> NDArray[np.bool_]:
+        assert self.masks is not None
+        return self.masks[index]
+
+    def unmasked(self) -> "Images":
+        """The images, all of whose pixels are taken as they are."""
+        return Images(self.pixels)
+
+    @property
     def resolution(self) -> int:
         """Side of an image in pixels."""
         return int(self.pixels.shape[1])
@@ -135,14 +157,15 @@ class Images:
 
         Any change of a pixel or a mask, or of the order of the images, changes it. A memory-mapped
         file has that of the array in it. Everything is read once, in blocks of `BLOCK` bytes.
+        Raises `PixelRangeError`.
         """
         digest = hashlib.sha256()
-        for array in (self.pixels, self.masks):
+        for array, read in ((self.pixels, self.read), (self.masks, self._read_masks)):
             if array is None:
                 continue
             digest.update(f"{tuple(array.shape)} {array.dtype.str}\n".encode())
-            for block in _blocks(array):
-                digest.update(block.reshape(-1).view(np.uint8).data)
+            for index in _blocks(array):
+                digest.update(np.ascontiguousarray(read(index)).reshape(-1).view(np.uint8).data)
         return digest.hexdigest()
 
     def hold(self, device: torch.device) -> None:
@@ -158,7 +181,8 @@ class Images:
     def _take(self, name: str, index: NDArray[np.integer], device: torch.device) -> Tensor:
         if name in self._held:
             return self._held[name][send(torch.from_numpy(index), device)]
-        return send(torch.from_numpy(np.ascontiguousarray(getattr(self, name)[index])), device)
+        read = self.read if name == "pixels" else self._read_masks
+        return send(torch.from_numpy(np.ascontiguousarray(read(index))), device)
 
     def batch(
         self,
@@ -193,11 +217,14 @@ class Images:
         return images, masks
 
     @classmethod
-    def from_folder(cls, images: Path, masks: Path | None = None) -> "Images":
+    def from_folder(
+        cls, images: str | os.PathLike[str], masks: str | os.PathLike[str] | None = None
+    ) -> "Images":
         """Read all images of a folder, and masks of the same names from another.
 
-        A mask is white (128 or more) where its image is valid; its file format may differ from
-        the image's. Raises `ImageSizeError`, `MaskError` and `NoImagesError`, which name the files.
+        Images are read as RGB of 8 bits, whatever they are kept as. A mask is white (128 or more)
+        where its image is valid; its file format may differ from the image's. Raises
+        `ImageSizeError`, `MaskError` and `NoImagesError`, which name the files.
         """
         paths = _image_files(images)
         pixels = _read_all(paths, "RGB")
@@ -210,7 +237,7 @@ class Images:
                 f"{len(missing)} images have no mask in {masks}, the first is {missing[0]}: add "
                 "masks of the same names"
             )
-        valid = _read_all([of_name[path.stem] for path in paths], "GRAY")
+        valid = _read_all([of_name[path.stem] for path in paths], "L")
         return cls(pixels, valid[..., 0] >= 128)
 
 
@@ -226,34 +253,38 @@ def smallest(masks: Tensor, factor: int) -> Tensor:
     return 1 - F.max_pool2d(1 - masks, factor)
 
 
-def _check_values(pixels: NDArray[Any]) -> None:
-    """Refuse floating-point images that are plainly not in [-1, 1]."""
+def _check_values(pixels: NDArray[Any], numbers: NDArray[np.integer]) -> None:
+    """Refuse floating-point images, of these numbers, that are plainly not in [-1, 1]."""
     if pixels.dtype == np.uint8:
         return
     low, high = float(pixels.min()), float(pixels.max())  # NaN if a pixel is
-    if low >= -LARGEST_VALUE and high <= LARGEST_VALUE:
+    near = low >= -LARGEST_VALUE and high <= LARGEST_VALUE
+    grey = low >= 0 and high > 1 and all((np.rint(image) == image).all() for image in pixels)
+    if near and not grey:
         return
-    bad = [k for k, image in enumerate(pixels) if not np.isfinite(image).all()]
+    bad = [k for k, image in zip(numbers, pixels, strict=True) if not np.isfinite(image).all()]
     if bad:
         raise PixelRangeError(
             f"{len(bad)} of {len(pixels)} images have NaN or infinite pixels, the first is number "
             f"{bad[0]}: replace them by finite values, and mask them if they are invalid"
         )
+    largest = numbers[np.argmax([np.abs(image).max() for image in pixels])]
     raise PixelRangeError(
-        f"floating-point images must be in [-1, 1], got values from {low:g} to {high:g}: scale "
-        "them, as by x / 127.5 - 1 if they are in [0, 255], or convert them to uint8"
+        f"floating-point images must be in [-1, 1], got {'whole numbers' if grey else 'values'} "
+        f"from {low:g} to {high:g}, the largest in number {largest}: scale them, as by "
+        "x / 127.5 - 1 if they are in [0, 255], or convert them to uint8"
     )
 
 
-def _blocks(array: Pixels) -> Iterator[NDArray[Any]]:
-    """Yield an array's rows as contiguous arrays of at most `BLOCK` bytes, or of one row."""
+def _blocks(array: Pixels) -> Iterator[NDArray[np.intp]]:
+    """Yield the numbers of an array's rows, of at most `BLOCK` bytes at a time, or of one row."""
     rows = max(1, BLOCK // (math.prod(array.shape[1:]) * array.dtype.itemsize))
     for start in range(0, len(array), rows):
-        index = np.arange(start, min(start + rows, len(array)))
-        yield np.ascontiguousarray(array[index])
+        yield np.arange(start, min(start + rows, len(array)))
 
 
-def _image_files(folder: Path) -> list[Path]:
+def _image_files(given: str | os.PathLike[str]) -> list[Path]:
+    folder = Path(given)
     if not folder.is_dir():
         raise NoImagesError(f"there is no folder {folder}")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
@@ -263,19 +294,9 @@ def _image_files(folder: Path) -> list[Path]:
 
 
 def _read_all(paths: list[Path], mode: str) -> NDArray[np.uint8]:
-    from torchvision.io import ImageReadMode, decode_image
-    from torchvision.transforms.v2.functional import to_dtype
-
     pixels = None
     for k, path in enumerate(paths):
-        try:
-            decoded = decode_image(path, ImageReadMode[mode])
-            decoded = to_dtype(decoded, torch.uint8, scale=True)  # 16 bits, too
-        except RuntimeError as error:
-            raise NoImagesError(
-                f"cannot read {path}: {error}; replace or remove the file if it is damaged"
-            ) from error
-        image = decoded.permute(1, 2, 0).numpy()  # (h, w, c)
+        image = _read(path, mode)
         if pixels is None:
             pixels = np.empty((len(paths), *image.shape), np.uint8)
         if image.shape != pixels.shape[1:]:
@@ -286,3 +307,26 @@ def _read_all(paths: list[Path], mode: str) -> NDArray[np.uint8]:
         pixels[k] = image
     assert pixels is not None
     return pixels
+
+
+def _read(path: Path, mode: str) -> NDArray[np.uint8]:
+    """An image (h, w, c) of 8 bits, upright, in Pillow's mode "RGB" or "L"."""
+    try:
+        with Image.open(path, formats=FORMATS) as file:
+            image = ImageOps.exif_transpose(file)
+            if image.mode.startswith("I"):  # grey of 16 bits, of which Pillow would clip the upper
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            opaque = not image.has_transparency_data
+            if not opaque:
+                opaque = image.convert("RGBA").getchannel("A").getextrema()[0] == 255
+            pixels = np.asarray(image.convert(mode))
+    except Exception as error:  # the readers raise whatever a damaged file makes them stumble over
+        raise NoImagesError(
+            f"cannot read {path}: {error}; replace or remove the file if it is damaged"
+        ) from error
+    if not opaque:
+        raise NoImagesError(
+            f"{path} is transparent in places, where its colours mean nothing: put it on a "
+            "background, and tell by a mask where it is valid"
+        )
+    return pixels.reshape(*pixels.shape[:2], -1)

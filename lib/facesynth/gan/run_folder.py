@@ -13,6 +13,7 @@ generator.safetensors    the averaged generator, once training is finished
 import csv
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ import safetensors.torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from facesynth.files import texts
 from facesynth.files.atomic import WriteError, write_bytes, write_text
 
 from .config import Config, ConfigError
@@ -60,14 +62,14 @@ class UnfinishedRunError(ValueError):
 class RunFolder:
     """Reads and writes one run's folder."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
     @property
     def config(self) -> Config:
         """The run's configuration. Raises `UnfinishedRunError` if there is no run."""
         try:
-            return Config.from_json((self.path / CONFIG).read_text(encoding="utf-8"))
+            return Config.from_json(texts.read(self.path / CONFIG))
         except FileNotFoundError:
             raise UnfinishedRunError(
                 f"there is no run in {self.path}: train one with train()"
@@ -140,7 +142,7 @@ class RunFolder:
     def _check_data(self, data: Images | Tiles) -> None:
         path = self.path / DATA
         try:
-            before: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+            before: dict[str, Any] = dict(json.loads(texts.read(path)))
             trained_on = before["fingerprint"]
         except FileNotFoundError:
             raise OtherDataError(
@@ -248,19 +250,21 @@ def _size(data: Images | Tiles) -> dict[str, int | bool | str]:
     }
 
 
-def save_generator(generator: ImageGenerator | Detailer, config: Config, path: Path) -> None:
+def save_generator(
+    generator: ImageGenerator | Detailer, config: Config, path: str | os.PathLike[str]
+) -> None:
     """Write a generator and the configuration of its training."""
     save_tensors(generator.state_dict(), {"config": config.to_json()}, path)
 
 
-def load_generator(path: Path) -> ImageGenerator:
+def load_generator(path: str | os.PathLike[str]) -> ImageGenerator:
     """Read what `save_generator` wrote. Raises `DamagedFileError`."""
     network = _load_network(path)
     assert isinstance(network, ImageGenerator)
     return network
 
 
-def _load_network(path: Path) -> ImageGenerator | Detailer:
+def _load_network(path: str | os.PathLike[str]) -> ImageGenerator | Detailer:
     tensors, metadata = load_tensors(path)
     if "config" not in metadata:
         raise DamagedFileError(
@@ -271,14 +275,16 @@ def _load_network(path: Path) -> ImageGenerator | Detailer:
     return generator.eval().requires_grad_(False)
 
 
-def save_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
+def save_tensors(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: str | os.PathLike[str]
+) -> None:
     """Write tensors and metadata with a digest of both, atomically."""
     flat = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     content = safetensors.torch.save(flat, {**metadata, "sha256": _digest(flat, metadata)})
     write_bytes(path, content)
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read what `save_tensors` wrote.
 
     Raises `DamagedFileError` if the file is truncated or was changed.
@@ -294,7 +300,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
-def _damaged(path: Path, why: str) -> str:
+def _damaged(path: str | os.PathLike[str], why: str) -> str:
     return f"{path} is damaged: {why}; restore it from a copy, or delete it and train again"
 
 

@@ -5,6 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from facesynth.files.integers import checked_seed
+
 from .networks import ImageGenerator
 
 N_MEAN = 1000  # latent vectors that the mean for truncation is computed from
@@ -25,7 +27,9 @@ def sample(
 
 def latents(generator: ImageGenerator, n: int, seed: int) -> Tensor:
     """Draw latent vectors (n, latent)."""
-    return torch.randn(n, generator.latent, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(
+        n, generator.latent, generator=torch.Generator().manual_seed(checked_seed(seed))
+    )
 
 
 def generate(generator: ImageGenerator, z: Tensor, truncation: float = 1.0) -> NDArray[np.float32]:

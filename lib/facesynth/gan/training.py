@@ -1,11 +1,11 @@
 """The training loop: grows both networks, and can be killed and resumed at any time."""
 
 import copy
+import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,14 +41,21 @@ N_GRID = 64  # samples in a grid
 TERMS = ("discriminator_loss", "penalty", "generator_loss")  # in the log
 
 
-def train(config: Config, data: Images | Tiles, out: Path, *, progress: bool = True) -> RunFolder:
+def train(
+    config: Config,
+    data: Images | Tiles,
+    out: str | os.PathLike[str],
+    *,
+    progress: bool = True,
+) -> RunFolder:
     """Train a GAN into the folder `out`, or resume the run in it; a finished one is returned.
 
     Runs on one CPU or GPU, and under `torchrun` on several, which split each batch. The same
     configuration and data give the same weights, however often the run was stopped and resumed: on
     one CPU bit for bit.
 
-    Raises `ConfigError` if the configuration does not match the data; `OtherRunError` or
+    Raises `ConfigError` if the configuration does not match the data: images with masks need a use
+    for them; `PixelRangeError` for pixels that are read only now; `OtherRunError` or
     `OtherDataError` if `out` has a run of another configuration or on other data; `LockedRunError`
     if another process is training into it; `DamagedFileError` if its checkpoint is damaged; and
     `WriteError` if a file cannot be written.
@@ -395,6 +402,11 @@ def _check(config: Config, data: Images | Tiles) -> None:
         raise ConfigError(
             f"masks is {config.masks!r} in the configuration, but the images have no masks: add "
             'masks to them, or set masks to "none"'
+        )
+    if config.masks == "none" and data.masks is not None:
+        raise ConfigError(
+            "the images have masks, but masks is 'none' in the configuration, so that damage would "
+            'be learned, too: set masks to "paired", or train on unmasked() images'
         )
 
 

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from facesynth.files import arrays
 from facesynth.files.atomic import WriteError, write_whole
+from facesynth.files.integers import check_jobs, checked_seed
 from facesynth.population.appearance import sample_appearance
 from facesynth.population.expression import sample_expressions
 from facesynth.population.head import head, on_face
@@ -80,9 +81,11 @@ def sample(
                  name, so a changed recipe never meets old faces.
     progress     whether to show a bar
 
-    Raises ValueError for a negative n or seed or an impossible resolution, and CacheError when the
-    cache cannot be written (a full disk, say); what was finished before stays.
+    Raises ValueError for a negative n or seed or an impossible resolution, `SeedError`, `JobsError`
+    and CacheError, when the cache cannot be written (a full disk, say): what was finished stays.
     """
+    seed = checked_seed(seed)
+    check_jobs(n_jobs)
     if resolution is not None:
         check_resolution(resolution)
     if relief and resolution is None:

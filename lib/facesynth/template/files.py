@@ -9,6 +9,7 @@ import numpy as np
 import trimesh
 from scipy.spatial import cKDTree
 
+from facesynth.files import texts
 from facesynth.surface.mesh import FloatArray, IntArray
 from facesynth.template.parts import (
     FIRST_OF_68,
@@ -52,7 +53,7 @@ def _positions(text: str) -> str:
 def read_landmarks(table: Path, vertices: FloatArray, mm: float) -> IntArray:
     """Vertices (43,) of the table's landmarks; -1 where it has none. `mm` is the table's unit.
 
-    Raises `TemplateLandmarkError`.
+    Raises `TemplateLandmarkError` and `EncodingError`.
     """
     if not table.is_file():
         raise TemplateLandmarkError(
@@ -61,7 +62,7 @@ def read_landmarks(table: Path, vertices: FloatArray, mm: float) -> IntArray:
         )
     found = np.full(N_LANDMARKS, -1)
     tree = cKDTree(np.nan_to_num(vertices))
-    with table.open(newline="", encoding="utf-8-sig") as file:
+    with io.StringIO(texts.read(table), newline="") as file:
         for number, row in enumerate(csv.DictReader(file), 2):
             where = f"{table}, line {number}"
             name = (row.get("landmark") or "").strip()
@@ -101,7 +102,7 @@ def read_regions(path: Path, m: int) -> dict[str, FloatArray]:
     Raises `TemplateFileError`.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(texts.read(path))
         return {str(name): members(np.asarray(of, np.int64), m) for name, of in content.items()}
     except (OSError, ValueError, TypeError, AttributeError, IndexError) as error:
         raise TemplateFileError(

@@ -4,6 +4,7 @@ The one place that takes our own faces to what the rest of the package reads: a 
 `dataset.building.build`, and a folder of scans as anybody's.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from facesynth.dataset import aligned_scan
 from facesynth.dataset.sources import TABLE, DatasetError, Entry
 from facesynth.files import tables
 from facesynth.files.atomic import write_text
+from facesynth.files.integers import check_jobs, checked_seed
 from facesynth.population import EXPRESSIONS, paint, sample
 from facesynth.population.expression import sample_expressions
 from facesynth.population.identity import sample_faces
@@ -61,6 +63,11 @@ class OpenWorld:
     resolution: int = 256
     n_jobs: int = -1
 
+    def __post_init__(self) -> None:
+        """Raise `SeedError` and `JobsError`."""
+        object.__setattr__(self, "seed", checked_seed(self.seed))
+        check_jobs(self.n_jobs)
+
     def parts(self) -> dict[str, Subject]:
         """The subjects. Raises `DatasetError` for impossible numbers."""
         if self.n_subjects < 1:
@@ -83,13 +90,13 @@ class OpenWorld:
         """What the scans depend on."""
         return {"seed": self.seed, "painted": self.resolution, "world": aligned_scan.code(CODE)}
 
-    def write(self, folder: Path, *, progress: bool = True) -> int:
+    def write(self, folder: str | os.PathLike[str], *, progress: bool = True) -> int:
         """Write the scans as OBJ files with their photographs, and the table of who they show.
 
         What is there is not made again. Returns the number of scans. Raises `DatasetError` and
         `ScanFileError`.
         """
-        parts = self.parts()
+        folder, parts = Path(folder), self.parts()
         entries = [entry for part in parts.values() for entry in part.entries]
         jobs = (joblib.delayed(_write)(part, folder) for part in parts.values())
         done = joblib.Parallel(self.n_jobs, return_as="generator_unordered")(jobs)
