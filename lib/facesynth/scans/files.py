@@ -1,11 +1,11 @@
-"""Scans from files, and to them: OBJ with its MTL and images, PLY and GLB.
+"""Scans from files, and to them: OBJ with its MTL and images, PLY, STL, GLB and glTF.
 
 Errors in a file raise a subclass of `ScanError`, or of `MeshError` if the mesh is at fault.
 """
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from PIL import Image
 
 from facesynth.files.atomic import write_text, write_whole
 from facesynth.files.units import MM, Unit
-from facesynth.scans.formats import READERS, Parts
+from facesynth.scans.formats import READERS, UNITS
 from facesynth.scans.landmark_files import (
     check_near,
     forty_three,
@@ -21,42 +21,64 @@ from facesynth.scans.landmark_files import (
     read_landmarks,
     write_landmarks,
 )
-from facesynth.scans.parts import Photograph, ScanFileError, ScanTextureError, ScanUnitsError
-from facesynth.scans.wavefront import mtl_text, obj_text
+from facesynth.scans.parts import (
+    Parts,
+    Photograph,
+    ScanFileError,
+    ScanTextureError,
+    ScanUnitsError,
+)
+from facesynth.scans.wavefront import mtl_text, obj_text, plain_name
 from facesynth.surface.mesh import FloatArray, check_arrays
 
 _HEAD = (80.0, 2000.0)  # mm: the least and most that a scan of a face can extend
 _LARGEST = 2**30  # bytes of a file: a scan has some MB
-_BEYOND = 1e-3  # of the image's side that rounding may put texture coordinates outside
+_BEYOND = 0.02  # of the image's side that texture coordinates may lie outside, to be clipped
 
 
 def read(
     path: str | os.PathLike[str],
     landmarks: str | os.PathLike[str] | npt.ArrayLike | None = None,
-    unit: Unit = "mm",
+    unit: Unit | float | Literal["auto"] | None = None,
+    texture: bool = True,
 ) -> Parts:
     """The arguments of `Scan`, from files: see `Scan.load`."""
     file = Path(path)
-    if unit not in MM:
-        raise ScanUnitsError(f"unknown unit {unit!r}; known are {', '.join(MM)}")
-    reader = READERS.get(file.suffix.lower())
+    kind = file.suffix.lower()
+    reader = READERS.get(kind)
     if reader is None:
         raise ScanFileError(
             f"{file}: scans are read from {', '.join(READERS)}, not from {file.suffix!r} files"
         )
+    sized = unit != "auto"
+    mm = 1.0 if unit == "auto" else in_mm(UNITS.get(kind, "mm") if unit is None else unit)
     try:
         if file.stat().st_size > _LARGEST:
             raise ScanFileError(f"{file} has {file.stat().st_size} bytes, more than {_LARGEST}")
-        parts = reader(file)
+        parts = reader(file, texture)
     except OSError as error:
         raise ScanFileError(f"cannot read {file}: {error.strerror or error}") from error
     vertices, faces = check_arrays(parts["vertices"], parts["faces"])
     with np.errstate(over="ignore"):  # infinite is too large as well
-        vertices = vertices * MM[unit]
-    _check_extent(vertices[faces.ravel()], unit, file)
-    parts |= {"vertices": vertices, "faces": faces, "uv": _checked_uv(parts["uv"], file)}
-    known = _landmarks(landmarks, file, MM[unit], vertices)
-    return parts | {"landmarks": known, "name": file.stem}
+        vertices = vertices * mm
+    if sized:
+        _check_extent(vertices[faces.ravel()], mm, file)
+    parts |= {"vertices": vertices, "faces": faces} | _texture(parts, file, texture)
+    known = _landmarks(landmarks, file, mm, vertices)
+    return parts | {"landmarks": known, "name": file.stem, "sized": sized}
+
+
+def in_mm(unit: Unit | float) -> float:
+    """How many mm a unit is. Raises `ScanUnitsError`."""
+    if isinstance(unit, str):
+        if unit not in MM:
+            raise ScanUnitsError(
+                f"unknown unit {unit!r}; known are {', '.join(MM)}, or how many mm it is"
+            )
+        return MM[unit]
+    if not 0 < unit < np.inf:
+        raise ScanUnitsError(f"a unit must be a number of mm above 0, got {unit}")
+    return float(unit)
 
 
 def write(scan: Parts, path: str | os.PathLike[str], quality: int | None = None) -> None:
@@ -65,12 +87,14 @@ def write(scan: Parts, path: str | os.PathLike[str], quality: int | None = None)
     if file.suffix.lower() != ".obj":
         raise ScanFileError(f"{file}: scans are written as .obj files, not as {file.suffix!r}")
     kind = ".png" if quality is None else ".jpg"
-    images = [file.with_name(f"{file.stem}_{k}{kind}") for k in range(len(scan["photographs"]))]
-    library, marks = file.with_suffix(".mtl"), file.with_suffix(".json")
+    stem = plain_name(file.stem)
+    images = [file.with_name(f"{stem}_{k}{kind}") for k in range(len(scan["photographs"]))]
+    library, marks = file.with_name(f"{stem}.mtl"), file.with_suffix(".json")
     try:
         for image, pixels in zip(images, scan["photographs"], strict=True):
             _write_image(image, pixels, quality)
-        write_text(library, mtl_text([image.name for image in images]))
+        if images:
+            write_text(library, mtl_text([image.name for image in images]))
         if scan["landmarks"] is None:
             marks.unlink(missing_ok=True)  # of a scan that was here before
         else:
@@ -88,36 +112,62 @@ def _write_image(path: Path, pixels: Photograph, quality: int | None) -> None:
     write_whole(path, lambda file: Image.fromarray(pixels).save(file, **options))
 
 
-def _check_extent(points: FloatArray, unit: str, path: Path) -> None:
+def _check_extent(points: FloatArray, mm: float, path: Path) -> None:
     """Raise `ScanUnitsError` for a scan that is not of the size of a head in mm."""
     with np.errstate(over="ignore", invalid="ignore"):
         extent = float(np.ptp(points, axis=0).max())
     low, high = _HEAD
     if low <= extent <= high:
         return
-    factors = {name: mm / MM[unit] for name, mm in MM.items() if name != unit}
+    factors = {name: of / mm for name, of in MM.items() if of != mm}
     fits = [name for name, factor in factors.items() if low <= extent * factor <= high]
     guess = (
-        f"its numbers are probably in {fits[0]} (a factor of {factors[fits[0]]:g}); "
-        f"load it with unit={fits[0]!r}"
+        f"its numbers are probably in {' or '.join(fits)}; load it with that unit"
         if fits
-        else "nor would cm or m make it one; scale it, or cut away what is not the head"
+        else "nor would mm, cm or m make it one; say how many mm its unit is, or cut away what is "
+        "not the head"
     )
     raise ScanUnitsError(
         f"{path} extends over {extent:.6g} mm; a head has {low:g} to {high:g} mm; {guess}"
     )
 
 
-def _checked_uv(uv: FloatArray, path: Path) -> FloatArray:
-    """The texture coordinates, clipped to [0, 1] within rounding errors."""
-    inside = ((uv >= -_BEYOND) & (uv <= 1 + _BEYOND)).all(axis=(1, 2))  # NaN is not inside
-    if not inside.all():
-        bad = np.flatnonzero(~inside)
+def _texture(parts: Parts, path: Path, wanted: bool) -> Parts:
+    """The texture with coordinates in [0, 1]; no photograph where they are missing, or not wanted.
+
+    Triangles across the border of an image that is repeated lose it.
+    """
+    uv, photograph = np.array(parts["uv"], np.float64), np.array(parts["photograph"], np.int64)
+    colours = parts["colours"]
+    if not wanted:
+        photograph[:] = -1
+    if colours is not None and (not wanted or not np.ptp(colours, axis=0).any()):
+        colours = None  # one colour all over is none
+    textured = photograph >= 0
+    wild = textured & ~np.isfinite(uv).all(axis=(1, 2))
+    if wild.any():
         raise ScanTextureError(
-            f"{path}: {len(bad)} triangles have texture coordinates outside [0, 1], the first "
-            f"{uv[bad[0]].tolist()}; repeated or tiled textures are not supported"
+            f"{path}: {wild.sum()} triangles have texture coordinates that are no finite numbers, "
+            f"the first {uv[wild][0].tolist()}"
         )
-    return np.clip(uv, 0, 1)
+    uv[~textured] = 0
+    # beyond [0, 1] an image is repeated: back to where it stands, a triangle at a time
+    outside = ((uv < -_BEYOND) | (uv > 1 + _BEYOND)).any(axis=(1, 2))
+    uv[outside] -= np.floor(uv[outside].mean(axis=1, keepdims=True))
+    across = ((uv < -_BEYOND) | (uv > 1 + _BEYOND)).any(axis=(1, 2))
+    if 2 * across.sum() > textured.sum():
+        raise ScanTextureError(
+            f"{path}: {across.sum()} of {textured.sum()} triangles have texture coordinates "
+            f"outside [0, 1], the first {parts['uv'][across][0].tolist()}; are they in pixels?"
+        )
+    photograph[across] = -1
+    uv[across] = 0
+    return {
+        "uv": np.clip(uv, 0, 1),
+        "photograph": photograph,
+        "photographs": parts["photographs"] if wanted else (),
+        "colours": colours,
+    }
 
 
 def _landmarks(

@@ -1,112 +1,139 @@
-"""What OBJ, PLY and GLB files hold of a scan, and where their images are."""
+"""What OBJ, PLY, STL, GLB and glTF files hold of a scan, and where their images are."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import trimesh
-from PIL import Image
+from numpy.typing import NDArray
 
-from facesynth.scans.parts import Photograph, ScanFileError, ScanTextureError
-from facesynth.scans.wavefront import Wavefront, read_mtl, read_obj
-from facesynth.surface.mesh import FloatArray, check_arrays
+from facesynth.files.units import Unit
+from facesynth.scans import images
+from facesynth.scans.gltf import read_gltf, uris
+from facesynth.scans.parts import Parts, ScanError, ScanFileError, ScanTextureError
+from facesynth.scans.wavefront import find, image_of, libraries, read_mtl, read_obj
+from facesynth.surface.mesh import check_arrays
 
-Parts = dict[str, Any]  # the arguments of `Scan`, unchecked and in the file's own unit
-
-_IMAGES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 _HEADER = 2**16  # bytes in which a PLY file's header is looked for
-_BAD_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+_PLY_IMAGE = "comment texturefile"
+_LIBRARY = re.compile(rb"^\s*mtllib\s+(.+?)\s*$", re.I | re.M)
 
 
-def _load_obj(path: Path) -> Parts:
+def _load_obj(path: Path, texture: bool) -> Parts:
     found = read_obj(path)
-    libraries = [path.parent / name for name in found.libraries]
-    named: dict[str, str] = {}  # the image of each material, from those MTL files that exist
-    for library in filter(Path.is_file, libraries):
-        named |= read_mtl(library)
-    named |= _stand_in([name for name in found.materials if name not in named], path, found)
-    images = [_image_beside(named[name], path) for name in found.materials]
-    # photographs in the order of the MTL file, whichever the triangles use first
-    order = np.argsort([list(named).index(name) for name in found.materials])
-    different = list(dict.fromkeys(images[k] for k in order))
-    return {
+    parts = {
         "vertices": found.vertices,
         "faces": found.faces,
         "uv": found.uv,
-        "photograph": np.array([different.index(image) for image in images])[found.material],
-        "photographs": tuple(_read_image(image) for image in different),
+        "photograph": np.full(len(found.faces), -1),
+        "photographs": (),
+        "colours": found.colours,
+    }
+    textured = np.asarray(~np.isnan(found.uv).any(axis=(1, 2)))
+    if not texture or not textured.any():
+        return parts
+    named: dict[str, str] = {}  # the image of each material, from those MTL files that exist
+    for library in libraries(found.libraries, path.parent):
+        named |= read_mtl(library)
+    files: list[Path | None] = []  # of each material
+    lacking: list[str] = []
+    for k, material in enumerate(found.materials):
+        image = image_of(material, named)
+        if image is None and textured[found.material == k].any():
+            lacking.append(material)
+        files.append(_named(image, path) if image else None)
+    if lacking:
+        files[found.materials.index(lacking[0])] = _stand_in(lacking, path, found.libraries)
+    # photographs in the order of the MTL file, whichever the triangles use first
+    order = {name: k for k, name in enumerate(named.values())}
+    names = [image_of(material, named) or "" for material in found.materials]
+    ranked = sorted(range(len(files)), key=lambda k: order.get(names[k], len(order)))
+    different = list(dict.fromkeys(file for k in ranked if (file := files[k]) is not None))
+    number = np.array([-1 if file is None else different.index(file) for file in files])
+    return parts | {
+        "photograph": np.where(textured, number[found.material], -1),
+        "photographs": tuple(images.read(image) for image in different),
     }
 
 
-def _image_beside(name: str, path: Path) -> Path:
-    """An image that an MTL file names; also where only its folder has changed."""
-    plain = name.replace("\\", "/")
-    candidates = [path.parent / plain, path.parent / Path(plain).name]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    raise ScanTextureError(f"{path} needs the image {name!r}, which is not at {candidates[0]}")
+def read_with(path: Path) -> list[Path]:
+    """The files that a scan's file names and that are there, and the images of its stem."""
+    kind, found = path.suffix.lower(), []
+    try:
+        if kind == ".obj":
+            names = [
+                name.decode("utf-8", "replace") for name in _LIBRARY.findall(path.read_bytes())
+            ]
+            found = libraries(names, path.parent)
+            images_of = [name for library in found for name in read_mtl(library).values()]
+        elif kind == ".ply":
+            images_of = _ply_images(path)
+        else:
+            images_of = uris(path) if kind in (".glb", ".gltf") else []
+        found = found + [file for name in images_of if name and (file := find(name, path.parent))]
+    except ScanError:
+        pass  # reading it will say what is wrong
+    return list(dict.fromkeys([*found, *images.beside(path)]))
 
 
-def _stand_in(materials: list[str], path: Path, found: Wavefront) -> dict[str, str]:
+def _named(name: str, path: Path) -> Path:
+    """An image that an MTL or PLY file names; also where only its folder has changed."""
+    if file := find(name, path.parent):
+        return file
+    raise ScanTextureError(f"{path} needs the image {name!r}, which is not in {path.parent}")
+
+
+def _stand_in(materials: list[str], path: Path, libraries: list[str]) -> Path:
     """The one image of the scan's stem for the one material that no MTL file has."""
     if len(materials) > 1:
         raise ScanTextureError(
             f"{path}: its materials {materials} have no images; the MTL files "
-            f"{found.libraries} are missing or lack them"
+            f"{libraries} are missing or lack them"
         )
-    return {name: _only_image(path).name for name in materials}
+    return _only_image(path)
 
 
 def _only_image(path: Path) -> Path:
     """The one image of the scan's stem: exporters write one, and often a wrong MTL file's name."""
-    beside = [
-        file
-        for file in sorted(path.parent.glob("*"))
-        if file.stem == path.stem and file.suffix.lower() in _IMAGES
-    ]
-    if len(beside) == 1:
-        return beside[0]
+    found = images.beside(path)
+    if len(found) == 1:
+        return found[0]
     raise ScanTextureError(
-        f"{path}: no image is named, or the MTL file that names it is missing, and "
-        f"{len(beside)} images of the name {path.stem!r} are beside it; provide exactly one"
+        f"{path}: its triangles have texture coordinates, but no image is named, or the MTL file "
+        f"that names it is missing, and {len(found)} images of the name {path.stem!r} are beside "
+        "it; provide exactly one, or ask for the geometry alone"
     )
 
 
-def _read_image(path: Path) -> Photograph:
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except _BAD_IMAGE as error:
-        raise ScanTextureError(f"cannot read the image {path}: {error}") from error
-
-
-def _load_ply(path: Path) -> Parts:
-    parts, _ = _load_meshes(path, skip_materials=True)
-    with path.open("rb") as file:
-        header = file.read(_HEADER).split(b"end_header")[0].decode(errors="replace")
-    names = [
-        line.strip()[len("comment texturefile") :].strip()
-        for line in header.splitlines()
-        if line.strip().lower().startswith("comment texturefile")
-    ]
+def _load_ply(path: Path, texture: bool) -> Parts:
+    parts = _load_meshes(path, texture, skip_materials=True)
+    if (parts["photograph"] < 0).all():
+        return parts
+    names = _ply_images(path)
     if len(names) > 1:
         raise ScanTextureError(
             f"{path} has {len(names)} textures, for which PLY has no standard; export the scan as "
             "OBJ or GLB"
         )
-    image = _image_beside(names[0], path) if names else _only_image(path)
-    return parts | {"photographs": (_read_image(image),), "photograph": 0 * parts["photograph"]}
+    image = _named(names[0], path) if names else _only_image(path)
+    return parts | {"photographs": (images.read(image),)}
 
 
-def _load_glb(path: Path) -> Parts:
-    parts, meshes = _load_meshes(path)
-    return parts | {"photographs": tuple(_embedded_image(mesh, path) for mesh in meshes)}
+def _ply_images(path: Path) -> list[str]:
+    """The images that comments in a PLY file's header name."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER).split(b"end_header")[0].decode("utf-8", errors="replace")
+    words = [line.strip().split(None, 2) for line in header.splitlines()]
+    return [w[2] for w in words if len(w) == 3 and " ".join(w[:2]).lower() == _PLY_IMAGE]
 
 
-def _load_meshes(path: Path, **options: bool) -> tuple[Parts, list[trimesh.Trimesh]]:
-    """The meshes of a file, and those parts of a scan that they make up together."""
+def _load_meshes(path: Path, texture: bool, **options: bool) -> Parts:
+    """The meshes of a file that trimesh reads, and those parts of a scan that they make up.
+
+    texture : whether their texture coordinates are wanted
+    """
     try:
         scene = trimesh.load_scene(path, process=False, **options)
         meshes = [m for m in scene.dump() if isinstance(m, trimesh.Trimesh) and len(m.faces)]
@@ -116,42 +143,44 @@ def _load_meshes(path: Path, **options: bool) -> tuple[Parts, list[trimesh.Trime
         raise ScanFileError(f"{path} cannot be read: {error!r}") from error
     if not meshes:
         raise ScanFileError(f"{path} contains no triangles")
+    for mesh in meshes:
+        check_arrays(mesh.vertices, mesh.faces)
     first = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])[:-1]
-    parts = {
+    uv = [_wedges(mesh) for mesh in meshes]
+    return {
         "vertices": np.concatenate([mesh.vertices for mesh in meshes]),
         "faces": np.concatenate([m.faces + k for m, k in zip(meshes, first, strict=True)]),
-        "uv": np.concatenate([_wedges(mesh, path) for mesh in meshes]),
-        "photograph": np.repeat(np.arange(len(meshes)), [len(mesh.faces) for mesh in meshes]),
+        "uv": np.concatenate(uv),
+        "photograph": np.concatenate(
+            [np.where(np.isnan(u).any(axis=(1, 2)) | (not texture), -1, 0) for u in uv]
+        ),
+        "photographs": (),
+        "colours": _colours(meshes),
     }
-    return parts, meshes
 
 
-def _wedges(mesh: trimesh.Trimesh, path: Path) -> FloatArray:
-    """Texture coordinates (f, 3, 2) of a mesh."""
-    check_arrays(mesh.vertices, mesh.faces)
-    uv = getattr(mesh.visual, "uv", None)
+def _wedges(mesh: trimesh.Trimesh) -> NDArray[np.float64]:
+    """Texture coordinates (f, 3, 2) of a mesh, NaN without."""
+    uv: Any = getattr(mesh.visual, "uv", None)
     if uv is None or np.shape(uv) != (len(mesh.vertices), 2):
-        raise ScanTextureError(
-            f"{path} has no texture coordinates; export the scan with its texture"
-        )
+        return np.full((len(mesh.faces), 3, 2), np.nan)
     return np.asarray(uv, dtype=np.float64)[mesh.faces]
 
 
-def _embedded_image(mesh: trimesh.Trimesh, path: Path) -> Photograph:
-    material = mesh.visual.material
-    image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
-    if image is None:
-        raise ScanTextureError(
-            f"{path} has no texture image, or a damaged one; export the scan with its texture in it"
-        )
-    try:
-        return np.asarray(image.convert("RGB"))
-    except _BAD_IMAGE as error:
-        raise ScanTextureError(f"the texture of {path} is damaged: {error}") from error
+def _colours(meshes: list[trimesh.Trimesh]) -> NDArray[np.uint8] | None:
+    """Colours (n, 3) of the vertices, if all meshes have them."""
+    if any(getattr(mesh.visual, "kind", None) != "vertex" for mesh in meshes):
+        return None
+    return np.concatenate([mesh.visual.vertex_colors[:, :3] for mesh in meshes])
 
 
-READERS: dict[str, Callable[[Path], Parts]] = {
+# each takes a file, and whether its texture is wanted
+READERS: dict[str, Callable[[Path, bool], Parts]] = {
     ".obj": _load_obj,
     ".ply": _load_ply,
-    ".glb": _load_glb,
+    ".stl": _load_meshes,
+    ".glb": read_gltf,
+    ".gltf": read_gltf,
 }
+# The unit that a format's standard prescribes; the others have none, and scanners write mm.
+UNITS: dict[str, Unit] = {".glb": "m", ".gltf": "m"}

@@ -1,9 +1,12 @@
 """What scans are made of, and what can be wrong with them."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 Photograph = npt.NDArray[np.uint8]  # (h, w, 3) sRGB, the top row first
+Parts = dict[str, Any]  # the arguments of `Scan`, unchecked and in the file's own unit
 
 
 class ScanError(ValueError):

@@ -33,6 +33,7 @@ Colours = NDArray[np.float32]  # (..., 3) linear RGB in [0, 1]
 
 ON_EDGE = 1e-3  # barycentric weight of a corner, below which a place is on the opposite edge
 NEIGHBOURS = 12  # triangles, by their middles, among which a point's nearest is looked for
+GREY = 0.4  # linear, of a surface without any colour
 SHARPNESS = 0.8  # levels of the pyramid finer than a pixel's footprint: a box blurs by itself
 
 
@@ -52,23 +53,31 @@ class Places:
 class ScannedSurface:
     """A scan's triangles for rays and for nearest points, and its photographs at all scales.
 
-    vertices (n, 3) mm; faces (f, 3); normals (f, 3) of unit length, zero without area;
-    texels (f,), how many of the photograph's pixels a mm of the triangle spans.
+    vertices (n, 3) mm, those at the same place being one: files split them where the texture does;
+    faces (f, 3); normals (f, 3) of unit length, zero without area;
+    coloured (f,), whether a triangle has a colour: all of a scan without texture count as grey;
+    texels (f,), how many of the photograph's pixels a mm of the triangle spans, 0 without one.
     """
 
     def __init__(self, scan: Scan) -> None:
         self.scan = scan
-        self.vertices = np.asarray(scan.vertices, dtype=np.float64)
-        self.faces = np.asarray(scan.faces, dtype=np.int64)
+        self.vertices, self.faces = _welded(
+            np.asarray(scan.vertices, dtype=np.float64), np.asarray(scan.faces, dtype=np.int64)
+        )
         self.corners = self.vertices[self.faces]  # (f, 3, 3)
         a, b, c = np.moveaxis(self.corners, 1, 0)
         across = np.cross(b - a, c - a)
         length = np.linalg.norm(across, axis=1, keepdims=True)
         self.normals = np.divide(across, length, out=np.zeros_like(across), where=length > 0)
         self.vertex_normals = vertex_normals(self.vertices, self.faces)
-        sizes = np.array([image.shape[1::-1] for image in scan.photographs])  # (p, 2) w, h
+        self._photograph = np.asarray(scan.photograph, dtype=np.int64)
+        self.coloured = (
+            (self._photograph >= 0) | (scan.colours is not None) | (not scan.has_texture)
+        )
+        # (p + 1, 2) w, h; no photograph, -1, is the last
+        sizes = np.array([*(image.shape[1::-1] for image in scan.photographs), (0, 0)])
         self._pixels = np.asarray(scan.uv) * [1, -1] + [0, 1]  # (f, 3, 2), v down
-        self._pixels = (self._pixels * sizes[scan.photograph][:, None]).astype(np.float32)
+        self._pixels = (self._pixels * sizes[self._photograph][:, None]).astype(np.float32)
         along, up = np.moveaxis(self._pixels[:, 1:] - self._pixels[:, :1], 1, 0)
         area = np.abs(cross_2d(along, up)) / 2  # pixels²
         surface = triangle_areas(self.vertices, self.faces)
@@ -97,7 +106,7 @@ class ScannedSurface:
         # an eighth of a pixel is the same place
         column, row = np.rint(self._pixels.reshape(-1, 2) * 8).T.astype(np.float64)
         places, place = np.unique(column + 1j * row, return_inverse=True)
-        corner = np.repeat(self.scan.photograph, 3).astype(np.int64) * len(self.vertices)
+        corner = np.repeat(self._photograph + 1, 3) * len(self.vertices)
         corner = (corner + self.faces.ravel()) * len(places) + place
         same = np.unique(corner, return_inverse=True)[1]  # (3f,)
         n = f + int(same.max()) + 1
@@ -108,6 +117,8 @@ class ScannedSurface:
     @cached_property
     def squareness(self) -> FloatArray:
         """How squarely (f,) the photograph sees each triangle: 1 head-on, 0 from the side.
+
+        1 where there is no photograph.
 
         The ratio of the shortest to the longest extent that a circle on the triangle has in the
         photograph, which is the cosine to the line of sight.
@@ -123,7 +134,8 @@ class ScannedSurface:
         # singular values of a 2 x 2 matrix from its trace and determinant
         square, area = (e1**2 + e2**2).sum(axis=1), np.abs(cross_2d(e1, e2))
         root = np.sqrt(np.maximum(square**2 - 4 * area**2, 0))
-        return np.sqrt(np.maximum(square - root, 0) / np.maximum(square + root, 1e-12))
+        ratio = np.sqrt(np.maximum(square - root, 0) / np.maximum(square + root, 1e-12))
+        return np.where(self._photograph < 0, 1.0, ratio)
 
     def cast(self, origins: FloatArray, directions: FloatArray) -> Places:
         """What rays (k, 3) from origins (k, 3) meet first, from whichever side."""
@@ -174,8 +186,19 @@ class ScannedSurface:
         return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
     def colours(self, places: Places, footprint: FloatArray | float) -> Colours:
-        """Linear RGB (k, 3) averaged over `footprint` mm (k,) of surface; zero without place."""
-        return self._average(self._pyramids, places, footprint)
+        """Linear RGB (k, 3) averaged over `footprint` mm (k,) of surface; zero without place.
+
+        Without a photograph, between the colours of the vertices; grey in a scan without texture.
+        """
+        result = self._average(self._pyramids, places, footprint)
+        scan, triangle = self.scan, places.triangle
+        bare = np.flatnonzero(places.found & (self._photograph[triangle] < 0))
+        if not scan.has_texture:
+            result[bare] = GREY
+        elif scan.colours is not None and len(bare):
+            corners = from_uint8(scan.colours[np.asarray(scan.faces)[triangle[bare]]])
+            result[bare] = np.einsum("kj,kjc->kc", places.weights[bare], corners)
+        return result
 
     def average(
         self, images: Sequence[Colours], places: Places, footprint: FloatArray | float
@@ -194,8 +217,9 @@ class ScannedSurface:
         at = np.einsum("kj,kjc->kc", places.weights.astype(np.float32), self._pixels[triangle])
         texels = np.maximum(self.texels[triangle] * footprint, 1e-6)
         level = np.maximum(np.log2(texels) - SHARPNESS, 0)
-        result = np.zeros((len(triangle), pyramids[0][0].shape[2]), np.float32)
-        photograph = np.where(found, self.scan.photograph[triangle], -1)
+        channels = pyramids[0][0].shape[2] if pyramids else 3
+        result = np.zeros((len(triangle), channels), np.float32)
+        photograph = np.where(found, self._photograph[triangle], -1)
         for k, pyramid in enumerate(pyramids):
             clipped = np.minimum(level, len(pyramid) - 1)
             for step, image in enumerate(pyramid):
@@ -217,6 +241,14 @@ def bilinear(image: Colours, at: NDArray[np.floating]) -> Colours:
     above = flat[first] * (1 - x) + flat[first + right] * x
     under = flat[first + below] * (1 - x) + flat[first + below + right] * x
     return np.asarray(above * (1 - y) + under * y)
+
+
+def _welded(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
+    """The mesh with one vertex at each place; the same arrays if it is so already."""
+    unique, inverse = np.unique(vertices, axis=0, return_inverse=True)
+    if len(unique) == len(vertices):
+        return vertices, faces
+    return unique, inverse.ravel()[faces]
 
 
 def _pyramid(image: Colours) -> list[Colours]:
