@@ -25,6 +25,23 @@ assert not set(loaded) & set(sys.modules), set(loaded) & set(sys.modules)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["dataset", "a", "--out", "b"],
+        ["shrink", "a", "--out", "b", "--resolution", "8"],
+        ["describe", "a"],
+        ["scan", "--subjects", "1", "--out", "b"],
+        ["evaluate", "a", "b", "--out", "c"],
+        ["experiments", "corrupted-data"],
+        ["experiments", "damaged-scans", "a"],
+    ],
+)
+def test_no_process_is_a_wrong_argument(command, capsys):
+    assert main([*command, "--jobs", "0"]) == 2
+    assert "give at least 1, or -1 for all cores" in capsys.readouterr().err
+
+
 def test_the_models_that_can_be_trained_are_those_there_are():
     from typing import get_args
 
@@ -48,5 +65,6 @@ def test_the_package_s_own_errors_are_messages_and_others_are_faults(tmp_path, c
         raise ZeroDivisionError
 
     monkeypatch.setattr(building, "build", broken)
+    (tmp_path / "a.obj").write_text("")
     with pytest.raises(ZeroDivisionError):
         main(["dataset", str(tmp_path), "--out", str(tmp_path / "out")])

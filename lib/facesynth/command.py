@@ -37,7 +37,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 _PATH = click.Path(path_type=Path)
-_jobs = click.option("--jobs", type=int, default=-1, help="Processes; -1 for one on each core.")
+
+
+def _not_zero(_context: click.Context, _option: click.Parameter, jobs: int) -> int:
+    if jobs == 0:
+        raise click.BadParameter("0 processes do nothing: give at least 1, or -1 for all cores")
+    return jobs
+
+
+_jobs = click.option(
+    "--jobs",
+    type=int,
+    default=-1,
+    callback=_not_zero,
+    help="Processes; -1 for one on each core, -2 for one less.",
+)
 _seed = click.option("--seed", type=int, default=0, help="The same seed gives the same result.")
 _dataset = click.argument("dataset", type=_PATH)
 _quality = click.option(
@@ -67,7 +81,21 @@ def cli() -> None:
 @click.option("--resolution", type=int, default=256, help="Of the images, in pixels.")
 @_quality
 @_displacement
-@click.option("--unit", type=click.Choice(list(MM)), default="mm", help="Of the scans' numbers.")
+@click.option(
+    "--unit",
+    type=click.Choice(list(MM)),
+    help="Of the scans' numbers; by default m in .glb and .gltf files, as their standard says, and "
+    "mm in others.",
+)
+@click.option(
+    "--scale",
+    metavar="FACTOR|auto",
+    help="Instead of --unit, how many mm the scans' unit is; with auto, the faces tell: the unit "
+    "with which they are of human size, or else that of the mean face.",
+)
+@click.option(
+    "--texture/--no-texture", default=True, help="Or the scans' geometry alone, if they have any."
+)
 @click.option(
     "--template",
     type=_PATH,
@@ -89,6 +117,8 @@ def dataset(
     quality: int,
     displacement: Any,
     unit: Any,
+    scale: str | None,
+    texture: bool,
     template: Path | None,
     population: int | None,
     seed: int,
@@ -96,10 +126,11 @@ def dataset(
 ) -> int:
     """Make a data set of a folder of scans.
 
-    Aligns the template with every scan (.obj, .ply or .glb, at any depth) and takes its photographs
-    to the canonical image. A stopped run resumes. Scans are named SUBJECT/EXPRESSION.obj, or listed
-    with their subjects, expressions and labels in a table scans.csv in the folder. Exit status: 0
-    when at least one scan succeeded, 1 otherwise.
+    Aligns the template with every scan (.obj, .ply, .stl, .glb or .gltf, at any depth) and takes
+    its photographs, if it has any, to the canonical image. A scan may be turned in any way. A
+    stopped run resumes. How good each scan is, is measured: look at what is doubtful. Scans are
+    named SUBJECT/EXPRESSION.obj, or listed with their subjects, expressions and labels in a table
+    scans.csv in the folder. Exit status: 0 when at least one scan succeeded, 1 otherwise.
     """
     if (scans is None) == (population is None):
         raise click.UsageError("give either SCANS, a folder, or --population")
@@ -113,7 +144,11 @@ def dataset(
         click.echo(f"{template}: the hole at {name}, of {len(rim)} vertices, is filled")
     source: Source
     if scans is not None:
-        source = Folder(scans, unit)
+        if scale is not None and unit is not None:
+            raise click.UsageError("give either --unit or --scale")
+        source = Folder(scans, unit if scale is None else _scale(scale), texture)
+        for path in source.passed_over:
+            click.echo(f"passed over: {path}: there is another file of this name", err=True)
     else:
         from facesynth.virtual_scanner.open_world import OpenWorld
 
@@ -130,12 +165,30 @@ def dataset(
     )
     for name, reason in made.failed.items():
         click.echo(f"failed: {name}: {reason}", err=True)
-    click.echo(f"{len(made)} scans in {out}, {len(made.failed)} failed")
+    for name, reason in made.doubtful.items():
+        click.echo(f"doubtful: {name}: {reason}", err=True)
+    bare = int((~made.textured).sum())
+    click.echo(
+        f"{len(made)} scans in {out}, {len(made.doubtful)} doubtful, {len(made.failed)} failed"
+        + (f"; {bare} have no texture" if bare else "")
+    )
     if scans is not None:
         pages = contact_sheet.write(made, n_jobs=jobs)
         click.echo(f"{len(pages)} pages to look through in {out / contact_sheet.FOLDER}")
     click.echo(f"names in {out / REJECTED}, one a line, are left out when it is loaded")
     return 0 if len(made) else 1
+
+
+def _scale(text: str) -> Any:
+    """A factor, or auto."""
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is neither a number nor auto", param_hint="--scale"
+        ) from None
 
 
 @cli.command()

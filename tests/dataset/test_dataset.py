@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import importlib.metadata
 import json
 import os
 import random
@@ -22,12 +23,11 @@ from PIL import Image
 from scipy.spatial import cKDTree
 
 from facesynth import population
-from facesynth.alignment.deformation import similarity
 from facesynth.alignment.registration import nonrigid
 from facesynth.command import main
 from facesynth.dataset import aligned_scan, building, contact_sheet, dataset
 from facesynth.dataset.packing import DISPLACEMENT_STEP
-from facesynth.dataset.sources import DatasetError, Folder, find
+from facesynth.dataset.sources import DatasetError, Entry, Folder, find
 from facesynth.face_gan import release as face_gan_release
 from facesynth.files.atomic import WriteError
 from facesynth.mapping.density import settled
@@ -35,6 +35,7 @@ from facesynth.mapping.universal_mapping import UniversalMapping
 from facesynth.people import real_data
 from facesynth.population import sample
 from facesynth.scans.scanned_surface import ScannedSurface
+from facesynth.surface.similarity import similarity
 from facesynth.template import Template, standard
 from facesynth.virtual_scanner import Scanner, scan
 
@@ -281,12 +282,56 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing_half_written(copy, monk
     assert content(out) == before
 
 
-def test_a_worker_that_dies_is_told(copy, monkeypatch):
+@dataclasses.dataclass(frozen=True)
+class Deadly:
+    """A part whose scan kills the process that reads it, as a lack of memory does."""
+
+    entries: tuple
+
+    def digest(self):
+        return "deadly"
+
+    def scans(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclasses.dataclass(frozen=True)
+class WithDeadly:
+    """A folder, and a deadly scan in the middle."""
+
+    folder: Folder
+
+    def parts(self):
+        deadly = {"b": Deadly((Entry("b", "b", "unknown"),))}
+        return dict(sorted((self.folder.parts() | deadly).items()))
+
+    def settings(self):
+        return self.folder.settings()
+
+
+@pytest.mark.filterwarnings("default")  # loky warns in a thread, which must not end
+def test_a_scan_that_kills_its_worker_fails_alone(copy, whole):
+    scans, out = copy
+    for name in ("third", "a/first"):
+        (out / "scans" / f"{name}.npz").unlink()
+    made = build(WithDeadly(Folder(scans)), out, n_jobs=2)
+    assert set(made.failed) == {"bad", "b"}
+    assert "killed" in made.failed["b"]
+    assert made.names == whole.names
+    np.testing.assert_array_equal(made.geometry, whole.geometry)
+
+
+def test_an_upgraded_library_completes_a_data_set(copy, monkeypatch):
     scans, out = copy
     (out / "scans" / "third.npz").unlink()
-    monkeypatch.setattr(aligned_scan, "make", lambda _: os._exit(1))
-    with pytest.raises(DatasetError, match="worker process died"):
-        build(scans, out, n_jobs=2)
+    old = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda n: "99.0" if n in ("numpy", "pillow") else old(n)
+    )
+    assert len(build(scans, out)) == 3
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "99.0")  # and the package, too
+    with pytest.raises(DatasetError, match=r"now given: facesynth '99\.0'"):
+        build(scans, out)
 
 
 def test_folders_that_cannot_be_used(tmp_path):
@@ -295,16 +340,24 @@ def test_folders_that_cannot_be_used(tmp_path):
     (tmp_path / "scans").mkdir()
     with pytest.raises(DatasetError, match="no scans"):
         build(tmp_path / "scans", tmp_path / "out")
-    for name in ("one.obj", "one.PLY", ".hidden.obj"):
+    (tmp_path / "scans" / "deeper" / ".backup").mkdir(parents=True)
+    names = ("one.PLY", "one.obj", "one.png", ".hidden.obj", "deeper/.backup/one.obj")
+    for name in (*names, "deeper/two.stl"):
         (tmp_path / "scans" / name).write_text("")
-    with pytest.raises(DatasetError, match="have the same name, one;"):
-        build(tmp_path / "scans", tmp_path / "out")
-    (tmp_path / "scans" / "one.obj").unlink()
-    assert list(find(tmp_path / "scans")) == ["one"]
+    found, passed_over = find(tmp_path / "scans")
+    assert {name: path.name for name, path in found.items()} == {
+        "deeper/two": "two.stl",
+        "one": "one.obj",
+    }
+    assert [path.name for path in passed_over] == ["one.PLY"]
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "scans").symlink_to(tmp_path / "scans")
+    (tmp_path / "scans" / "deeper" / "round").symlink_to(tmp_path / "scans")
+    assert list(find(tmp_path / "linked")[0]) == ["scans/deeper/two", "scans/one"]
     (tmp_path / "file").write_text("")
     with pytest.raises(WriteError, match="cannot write to"):
         build(tmp_path / "scans", tmp_path / "file" / "out")
-    with pytest.raises(DatasetError, match="unit is 'inch'"):
+    with pytest.raises(DatasetError, match="unknown unit 'inch'"):
         build(Folder(tmp_path / "scans", unit="inch"), tmp_path / "out")
     with pytest.raises(DatasetError, match="quality must be from 1 to 100, got 0"):
         building.build(tmp_path / "scans", tmp_path / "out", quality=0)

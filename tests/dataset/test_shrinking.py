@@ -10,6 +10,7 @@ from facesynth.dataset import dataset, packing
 from facesynth.dataset.shrinking import shrink
 from facesynth.dataset.sources import DatasetError
 from facesynth.files import tables
+from facesynth.files.integers import JobsError
 from facesynth.rendering.colour import from_uint8, to_uint8
 from facesynth.template import standard
 
@@ -74,6 +75,31 @@ def test_the_first_subjects_and_what_was_rejected(fine, tmp_path):
     assert small.names == ("ada/neutral", "bo/neutral", "bo/smile")
     assert small.subject_names == ("ada", "bo")
     np.testing.assert_array_equal(small.geometry, dataset.load(fine).geometry[:3])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_files_are_read_as_editors_and_shells_write_them(fine, tmp_path, encoding):
+    for name in (dataset.SETTINGS, dataset.SCANS, dataset.FAILED):
+        text = (fine / name).read_text().replace("\n", "\r\n")
+        (fine / name).write_bytes(text.encode(encoding))
+    (fine / dataset.REJECTED).write_bytes("# Zoë\r\n\r\n  ada/smile\r\n\r\n".encode(encoding))
+    names = ("ada/neutral", "bo/neutral", "bo/smile")
+    assert dataset.load(str(fine)).names[:3] == names
+    assert coarse(fine, tmp_path / "out", n_subjects=2).names == names
+
+
+@pytest.mark.parametrize("name", [dataset.REJECTED, dataset.SCANS, dataset.SETTINGS])
+def test_an_encoding_that_cannot_be_told_is_named(fine, name):
+    with (fine / name).open("ab") as file:
+        file.write("\nZoë\r\n".encode("latin-1"))
+    with pytest.raises(DatasetError, match=rf"{name}, line \d+: not in UTF-8; save the file as"):
+        dataset.load(fine)
+
+
+def test_no_process_copies_nothing(fine, tmp_path):
+    with pytest.raises(JobsError):
+        coarse(fine, tmp_path / "out", n_jobs=0)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_stopped_copy_resumes_and_what_changed_is_copied_anew(fine, tmp_path):

@@ -18,6 +18,7 @@ from typing import Any
 
 import filelock
 import joblib
+import numpy as np
 from tqdm import tqdm
 
 from facesynth.dataset import aligned_scan
@@ -25,6 +26,7 @@ from facesynth.dataset.aligned_scan import Task
 from facesynth.dataset.dataset import (
     COLUMNS,
     FAILED,
+    QUALITY,
     SCANS,
     SETTINGS,
     TEMPLATE,
@@ -34,8 +36,9 @@ from facesynth.dataset.dataset import (
 )
 from facesynth.dataset.packing import DISPLACEMENT, LOSSLESS
 from facesynth.dataset.sources import DatasetError, Entry, Folder, Source
-from facesynth.files import tables
+from facesynth.files import tables, texts
 from facesynth.files.atomic import WriteError, write_text
+from facesynth.files.integers import check_jobs
 from facesynth.mapping.density import settled
 from facesynth.mapping.image_mapping import check_resolution
 from facesynth.template import Template, standard
@@ -54,8 +57,8 @@ def build(
 ) -> Dataset:
     """Make a data set of all scans of a source.
 
-    source      a folder of .obj, .ply and .glb files at any depth, with what `Scan.load` reads
-                beside them; or a `Source`, such as `Folder(path, unit="cm")`
+    source      a folder of scans at any depth, with what `Scan.load` reads beside them; or a
+                `Source`, such as `Folder(path, unit="cm")`
     out         the data set's folder, made if need be. What is finished in it is kept, and made
                 again only if it is damaged or the scan's files have changed
     template    what is aligned with each scan, by default the project's own
@@ -67,10 +70,12 @@ def build(
     progress    whether to show a bar
 
     A scan that cannot be used does not end the run: `Dataset.failed` says why, and the next run
-    tries it again. Raises `DatasetError` when there are no scans, two have one name, or `out` was
-    made with other settings or is being written by another run; `MeshError` for an impossible
-    resolution; and `WriteError` for a full disk: what was finished before stays.
+    tries it again. Of those that can, `Dataset.doubtful` says what should be looked at. Raises
+    `DatasetError` when there are no scans, or `out` was made with other settings or is being
+    written by another run; `MeshError` for an impossible resolution; and `WriteError` for a full
+    disk: what was finished before stays.
     """
+    check_jobs(n_jobs)
     if not 1 <= quality <= LOSSLESS:
         raise DatasetError(f"quality must be from 1 to {LOSSLESS}, got {quality}")
     check_displacement(displacement, resolution)
@@ -90,6 +95,8 @@ def build(
             face.save(to / TEMPLATE)
         failed = _make_missing(tasks, n_jobs, progress)
         made = {name: part.entries for name, part in parts.items() if name not in failed}
+        told = [(entry.name, one) for name in made for entry, one in _told(tasks[name])]
+        write_text(to / QUALITY, _lines(dict(told)))
         write_text(to / FAILED, tables.text_of([("name", "reason"), *failed.items()]))
         write_text(to / SCANS, tables.text_of(_rows(made)))
         for left in to.rglob(".*.part"):  # of runs that were killed
@@ -107,6 +114,19 @@ def check_displacement(displacement: str, resolution: int) -> None:
         )
 
 
+def _told(task: Task) -> Iterator[tuple[Entry, Any]]:
+    """What was measured of a file's scans."""
+    with np.load(task.result, allow_pickle=False) as content:
+        told = content["quality"]
+    return zip(task.part.entries, map(json.loads, told), strict=True)
+
+
+def _lines(content: Mapping[str, Any]) -> str:
+    """JSON with a line for each scan."""
+    lines = (f"{json.dumps(name)}: {json.dumps(value)}" for name, value in content.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 def _make_missing(tasks: dict[str, Task], n_jobs: int, progress: bool) -> dict[str, str]:
     """Make what is not there; return the reasons of what failed, by name."""
     done = joblib.Parallel(n_jobs)(joblib.delayed(aligned_scan.is_done)(t) for t in tasks.values())
@@ -122,17 +142,40 @@ def _make_missing(tasks: dict[str, Task], n_jobs: int, progress: bool) -> dict[s
         desc="data set",
         disable=not progress,
     )
+    failed: dict[str, str] = {}
+    with bar:
+        while missing:
+            try:
+                reasons = _Parallel(bar, n_jobs)(
+                    joblib.delayed(aligned_scan.make)(tasks[name]) for name in missing
+                )
+            except BrokenExecutor:  # a worker was killed, and what the others did is not told
+                missing = [
+                    n for n in missing if n not in failed and not aligned_scan.is_done(tasks[n])
+                ]
+                several = joblib.effective_n_jobs(n_jobs)
+                for name in missing[:several]:  # it was busy with one of these
+                    if reason := _alone(tasks[name]):
+                        failed[name] = reason
+                missing = missing[several:]
+                continue
+            told = zip(missing, reasons, strict=True)
+            failed |= {name: reason for name, reason in told if reason is not None}
+            break
+    return failed
+
+
+def _alone(task: Task) -> str | None:
+    """Make a file with no other at the same time; return why it could not be made, if so."""
     try:
-        with bar:
-            reasons = _Parallel(bar, n_jobs)(
-                joblib.delayed(aligned_scan.make)(tasks[name]) for name in missing
-            )
-    except BrokenExecutor as error:
-        raise DatasetError(
-            f"a worker process died, perhaps for lack of memory ({error}); run again with fewer "
-            "jobs: finished scans are kept"
-        ) from error
-    return {n: reason for n, reason in zip(missing, reasons, strict=True) if reason is not None}
+        (reason,) = joblib.Parallel(2)([joblib.delayed(aligned_scan.make)(task)])  # not in ours
+    except BrokenExecutor:
+        task.result.unlink(missing_ok=True)
+        return (
+            "the process that aligned it was killed, probably since it needed more memory than "
+            "there is: make its mesh or its images smaller"
+        )
+    return reason
 
 
 class _Parallel(joblib.Parallel):
@@ -174,10 +217,11 @@ def settle(out: Path, settings: dict[str, Any]) -> None:
         write_text(path, json.dumps(settings, indent=1) + "\n")
         return
     try:
-        found = dict(json.loads(path.read_text(encoding="utf-8")))
+        found = dict(json.loads(texts.read(path)))
     except (ValueError, TypeError) as error:
         raise DatasetError(f"{path} is damaged ({error}); choose another folder") from error
-    if differ := [key for key in settings if found.get(key) != settings[key]]:
+    compared = settings.keys() - {aligned_scan.TOLD}
+    if differ := [key for key in settings if key in compared and found.get(key) != settings[key]]:
         had, asked = (", ".join(f"{k} {d.get(k)!r}" for k in differ) for d in (found, settings))
         raise DatasetError(
             f"{out} was made with {had}; now given: {asked} (code and template are digests); "

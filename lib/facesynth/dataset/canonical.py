@@ -78,7 +78,7 @@ def canonical_texture(
     busy = _busy(mapping)
     facing = np.einsum("kc,kc->k", surface.normals_at(places), normals.reshape(-1, 3))
     facing[folded] = 1
-    square = surface.squareness[places.triangle] > SQUARE
+    square = (surface.squareness[places.triangle] > SQUARE) & surface.coloured[places.triangle]
     there = (places.found & (np.abs(offset) < NEAR)).reshape(size, size)
     seen = there & ((facing > FACING) & square).reshape(size, size)
     seen |= there & ~_large(~seen)  # a few noisy triangles are no hole
@@ -169,7 +169,9 @@ def _busy(mapping: UniversalMapping) -> Mask:
 
 def _hairs(surface: ScannedSurface, places: Places, pixel: FloatArray) -> Mask:
     """Whether hair that fell over the skin covers a part of each pixel (k,), `pixel` mm wide."""
-    texels = float(np.median(surface.texels))
+    if not surface.scan.photographs:
+        return np.zeros(len(places.triangle), bool)
+    texels = float(np.median(surface.texels[surface.texels > 0]))
     masks = [stray_hair(image, texels) for image in surface.scan.photographs]
     share = surface.average([m[..., None].astype(np.float32) for m in masks], places, pixel)
     return np.asarray(share[:, 0] > COVERED)

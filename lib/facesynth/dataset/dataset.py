@@ -7,6 +7,7 @@
     scans/*.npz    the scans: geometry, texture, valid pixels, displacement unless it was left out,
                    and a digest of their source's files
     scans.csv      a line for each scan: name, file, subject, expression, and labels if any
+    scans.json     how good each scan is, and what is doubtful about it: see `quality`
     failed.csv     the scans that could not be used, and why
     rejected.txt   yours: names, one a line, that `load` leaves out
 """
@@ -28,11 +29,11 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from facesynth.dataset import packing
 from facesynth.dataset.sources import DatasetError
-from facesynth.files import arrays, tables
+from facesynth.files import arrays, tables, texts
 from facesynth.template import Template, standard
 
 SETTINGS, TEMPLATE, REJECTED = "settings.json", "template.npz", "rejected.txt"
-SCANS, FAILED = "scans.csv", "failed.csv"
+SCANS, FAILED, QUALITY = "scans.csv", "failed.csv", "scans.json"
 COLUMNS = ("name", "file", "subject", "expression")  # of `SCANS`; labels follow
 AGAIN = "build the data set again: only missing and damaged files are made"
 NEUTRAL = "neutral"  # the expression of a face at rest
@@ -51,6 +52,7 @@ class Dataset:
                       shows it
     labels            further columns of the table of scans, (n,) each: what is known of the subject
     failed            name -> reason, of scans that are not there
+    quality           name -> what was measured of a scan, if it was: see `quality`
     folder            of the files; None for arrays in memory
     has_displacement  whether there is one: not in data sets of before it was measured
     """
@@ -64,6 +66,7 @@ class Dataset:
     expression_names: tuple[str, ...]
     labels: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+    quality: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     folder: Path | None = None
     has_displacement: bool = False
     _places: tuple[Place, ...] = ()
@@ -127,9 +130,30 @@ class Dataset:
 
     @property
     def textures(self) -> NDArray[np.uint8]:
-        """(n, R, R, 3) sRGB. Invalid pixels are filled from around them, only to be looked at."""
+        """(n, R, R, 3) sRGB. Invalid pixels are filled from around them, only to be looked at.
+
+        Raises `DatasetError` where a scan has none.
+        """
+        bare = [name for name, has in zip(self.names, self.textured, strict=True) if not has]
+        if bare:
+            raise DatasetError(
+                f"{len(bare)} of {len(self)} scans have no texture, the first is {bare[0]}: leave "
+                f"them out, by their names in {REJECTED} or with take(faces.textured), or use the "
+                "geometry alone"
+            )
         shape = self.resolution, self.resolution, 3
         return self._read("textures", packing.textures, shape, np.uint8)
+
+    @property
+    def textured(self) -> NDArray[np.bool_]:
+        """(n,), True where a scan has a texture."""
+        return np.array([self.quality.get(n, {}).get("texture", True) for n in self.names], bool)
+
+    @property
+    def doubtful(self) -> dict[str, str]:
+        """What is doubtful about scans, by name."""
+        found = {name: self.quality.get(name, {}).get("doubtful", ()) for name in self.names}
+        return {name: "; ".join(reasons) for name, reasons in found.items() if reasons}
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -219,7 +243,7 @@ class Dataset:
     def _read(
         self,
         name: str,
-        of: Callable[[packing.Arrays], NDArray[Any]],
+        of: Callable[[packing.Arrays], Sequence[NDArray[Any] | None] | NDArray[Any]],
         shape: tuple[int, ...],
         dtype: DTypeLike,
     ) -> NDArray[Any]:
@@ -242,15 +266,21 @@ class Dataset:
 def load(path: str | os.PathLike[str]) -> Dataset:
     """A data set that `build` has made, without the scans that its rejected.txt names.
 
-    Raises `DatasetError` where there is none, or rejected.txt names unknown scans.
+    Raises `DatasetError` where there is none, rejected.txt names unknown scans, or a file is in
+    an encoding that cannot be told.
     """
     folder = Path(path)
     try:
-        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        settings = json.loads(texts.read(folder / SETTINGS))
         resolution, digest = int(settings["resolution"]), settings["template"]
         failed = {row["name"]: row["reason"] for row in tables.read(folder / FAILED)}
         rows = tables.read(folder / SCANS)
+        told = folder / QUALITY
+        quality = json.loads(texts.read(told)) if told.exists() else {}
         names, files, subjects, expressions = ([row[key] for row in rows] for key in COLUMNS)
+        rejected = set(rejected_names(folder))
+    except texts.EncodingError as error:
+        raise DatasetError(str(error)) from error
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise DatasetError(
             f"{folder} contains no finished data set ({error!r}); build it, or repeat the command "
@@ -279,11 +309,11 @@ def load(path: str | os.PathLike[str]) -> Dataset:
         expression_names,
         {key: np.array([r[key] for r in rows]) for key in (rows or [{}])[0] if key not in COLUMNS},
         failed,
+        quality,
         folder,
         settings.get("displacement", "none") != "none",
         tuple(places),
     )
-    rejected = _rejected(folder / REJECTED)
     if unknown := rejected - {*names, *failed}:
         raise DatasetError(
             f"{folder / REJECTED} lists names that are not in the data set: {sorted(unknown)}"
@@ -318,7 +348,8 @@ def _numbers(of: Iterable[str], names: Sequence[str]) -> NDArray[np.intp]:
     return np.array([number[name] for name in of], np.intp)
 
 
-def _rejected(path: Path) -> set[str]:
-    """The names in rejected.txt; lines that begin with # are comments."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+def rejected_names(folder: Path) -> list[str]:
+    """The names in a data set's rejected.txt; lines that begin with # are comments."""
+    path = folder / REJECTED
+    lines = [line.strip() for line in texts.read(path).splitlines()] if path.exists() else []
+    return [line for line in lines if line and not line.startswith("#")]

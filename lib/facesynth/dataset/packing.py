@@ -1,6 +1,6 @@
 """The file of a data set that holds some aligned scans: ten times smaller than their arrays.
 
-textures  are WebP images of high quality,
+textures  are WebP images of high quality, empty for scans without,
 valid     are bits, and
 geometry  is high-pass quantised (Sorkine, Cohen-Or and Toledo 2003): what a vertex's deviation
           from the template differs from its neighbours' mean, in steps of 0.03 mm, and some
@@ -42,9 +42,10 @@ _ZERO = 128  # what a byte holds for no displacement: 5 mm to both sides are mor
 def pack(
     scans: Sequence[Arrays], template: Template, quality: int, displacement: str = "full"
 ) -> Arrays:
-    """What a file holds of n scans: `geometry` (m, 3) mm, `texture` (R, R, 3), `valid` (R, R).
+    """What a file holds of n scans: `geometry` (m, 3) mm, `valid` (R, R), and what else there is.
 
-    And `displacement` (R, R) mm: every pixel's, or less, as `DISPLACEMENT` says.
+    That is, `texture` (R, R, 3), and `displacement` (R, R) mm: every pixel's, or less, as
+    `DISPLACEMENT` says.
     """
     packed = pack_geometry(np.stack([scan["geometry"] for scan in scans]), template)
     geometry = {"geometry": np.frombuffer(packed, np.uint8)}
@@ -54,7 +55,7 @@ def pack(
 def pack_images(scans: Sequence[Arrays], quality: int, displacement: str) -> Arrays:
     """What a file holds of the images of n scans."""
     options = {"quality": quality, "lossless": quality == LOSSLESS, "method": 6}
-    images = [_webp(scan["texture"], **options) for scan in scans]
+    images = [_webp(scan["texture"], **options) if "texture" in scan else b"" for scan in scans]
     content = {
         "textures": np.frombuffer(b"".join(images), np.uint8),
         "ends": np.cumsum([len(image) for image in images]),
@@ -68,14 +69,14 @@ def pack_images(scans: Sequence[Arrays], quality: int, displacement: str) -> Arr
     return content
 
 
-def textures(content: Arrays) -> NDArray[np.uint8]:
-    """The textures (n, R, R, 3) sRGB of a file."""
+def textures(content: Arrays) -> list[NDArray[np.uint8] | None]:
+    """The textures (R, R, 3) sRGB of a file's scans; None for one without."""
     return _images(content["textures"], content["ends"])
 
 
 def displacement(content: Arrays, resolution: int) -> NDArray[np.float32]:
     """The displacements (n, R, R) mm of a file; 0 where they are not valid."""
-    steps = _images(content["displacements"], content["displacement_ends"])[..., 0]
+    steps = _whole(_images(content["displacements"], content["displacement_ends"]))[..., 0]
     mm = DISPLACEMENT_STEP * (steps.astype(np.float32) - _ZERO)
     mask = valid(content, resolution)
     every = resolution // steps.shape[1]
@@ -144,10 +145,15 @@ def _blocks(images: NDArray[Any], every: int) -> NDArray[Any]:
     return images.reshape(n, size // every, every, size // every, every)
 
 
-def _images(joined: NDArray[np.uint8], ends: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Images (n, h, w, 3) one after another in a file."""
-    images = np.split(joined, ends[:-1])
-    return np.stack([np.asarray(Image.open(io.BytesIO(image.tobytes()))) for image in images])
+def _whole(images: list[NDArray[np.uint8] | None]) -> NDArray[np.uint8]:
+    """Images (n, h, w, 3), all of which are there."""
+    return np.stack([image for image in images if image is not None])
+
+
+def _images(joined: NDArray[np.uint8], ends: NDArray[np.integer]) -> list[NDArray[np.uint8] | None]:
+    """Images (h, w, 3) one after another in a file; None for an empty one."""
+    parts = np.split(joined, ends[:-1])
+    return [np.asarray(Image.open(io.BytesIO(p.tobytes()))) if p.size else None for p in parts]
 
 
 def _webp(image: NDArray[np.uint8], **options: int) -> bytes:

@@ -20,17 +20,20 @@ from facesynth.dataset.canonical import fill
 from facesynth.dataset.dataset import (
     AGAIN,
     FAILED,
+    QUALITY,
     REJECTED,
     SCANS,
     SETTINGS,
     TEMPLATE,
     Dataset,
     load,
+    rejected_names,
     scans_file,
 )
 from facesynth.dataset.sources import DatasetError
-from facesynth.files import arrays, tables
+from facesynth.files import arrays, tables, texts
 from facesynth.files.atomic import write_bytes, write_text, write_whole
+from facesynth.files.integers import check_jobs
 from facesynth.rendering.colour import from_uint8, to_uint8
 
 ENOUGH = 0.5  # valid share of the pixels that a coarser one averages, for it to be valid itself
@@ -56,8 +59,10 @@ def shrink(
     quality, displacement, n_jobs, progress  as in `building.build`
 
     Raises `DatasetError` for a resolution that does not divide the data set's, for fewer subjects
-    than asked for, or an `out` that was made with other settings; `WriteError` for a full disk.
+    than asked for, or an `out` that was made with other settings; `JobsError`; and `WriteError` for
+    a full disk.
     """
+    check_jobs(n_jobs)
     whole, to = load(path), Path(out).absolute()
     check_displacement(displacement, resolution)
     if resolution < 1 or whole.resolution % resolution or resolution == whole.resolution:
@@ -75,7 +80,7 @@ def shrink(
         displacement = "none"
     chosen = set(subjects[:n])
     rows = [row for row in rows if row["subject"] in chosen]
-    settings = json.loads((had / SETTINGS).read_text(encoding="utf-8"))
+    settings = json.loads(texts.read(had / SETTINGS))
     settings |= {"resolution": resolution, "quality": quality, "displacement": displacement}
     with locked(to):
         settle(to, settings | {"averaged": whole.resolution // resolution})
@@ -94,9 +99,10 @@ def shrink(
             pass
         names = {row["name"] for row in rows}
         if (had / REJECTED).exists():
-            lines = (had / REJECTED).read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if line.strip() in names]
-            write_text(to / REJECTED, "".join(f"{line}\n" for line in kept))
+            kept = [name for name in rejected_names(had) if name in names]
+            write_text(to / REJECTED, "".join(f"{name}\n" for name in kept))
+        if (had / QUALITY).exists():
+            write_bytes(to / QUALITY, (had / QUALITY).read_bytes())
         write_text(to / FAILED, tables.text_of([("name", "reason")]))
         write_text(to / SCANS, tables.text_of([rows[0], *(row.values() for row in rows)]))
     return load(to)
@@ -127,7 +133,7 @@ def _is_of(path: Path, source: NDArray[np.str_]) -> bool:
 
 
 def _coarser(
-    texture: NDArray[np.uint8],
+    texture: NDArray[np.uint8] | None,
     valid: NDArray[np.bool_],
     displacement: NDArray[np.float32],
     size: int,
@@ -135,14 +141,13 @@ def _coarser(
     """Means over the valid pixels: light is averaged, not its sRGB numbers."""
     share = _means(valid[..., None].astype(np.float32), size)
     known = np.maximum(share, 1e-6)
-    light = _means(from_uint8(texture) * valid[..., None], size) / known
     enough = share[..., 0] >= ENOUGH
     detail = _means((displacement * valid)[..., None], size) / known
-    return {
-        "texture": to_uint8(fill(light, enough)),
-        "valid": enough,
-        "displacement": np.where(enough, detail[..., 0], 0),
-    }
+    coarser = {"valid": enough, "displacement": np.where(enough, detail[..., 0], 0)}
+    if texture is not None:
+        light = _means(from_uint8(texture) * valid[..., None], size) / known
+        coarser["texture"] = to_uint8(fill(light, enough))
+    return coarser
 
 
 def _means(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:

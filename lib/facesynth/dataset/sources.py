@@ -6,23 +6,23 @@ subjects, each scanned in all expressions. What is finished of a part is kept.
 
 import csv
 import hashlib
+import io
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from facesynth.files.units import MM, Unit
-from facesynth.scans import Scan
-from facesynth.scans.formats import READERS
+from facesynth.files import texts
+from facesynth.files.units import Unit
+from facesynth.scans import Scan, ScanUnitsError
+from facesynth.scans.files import in_mm
+from facesynth.scans.formats import READERS, read_with
 from facesynth.scans.landmark_files import SUFFIXES as LANDMARKS
-from facesynth.scans.wavefront import read_mtl
 
 TABLE = "scans.csv"  # in a folder of scans, if its names do not say who is shown
 UNKNOWN = "unknown"  # expression of a scan that lies in no folder of its subject
-BESIDE = (*LANDMARKS, ".mtl", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")  # of its own name
-NAMES_A_FILE = re.compile(rb"^(?:mtllib|comment\s+texturefile)\s+(.+?)\s*$", re.I | re.M)
 
 
 class DatasetError(ValueError):
@@ -69,18 +69,15 @@ class ScanFile:
 
     entries: tuple[Entry, ...]
     path: Path
-    unit: Unit
+    unit: Unit | float | Literal["auto"] | None
+    texture: bool
 
     def digest(self) -> str:
         """SHA-256 of the file and of those that are read with it, and their names."""
         path = self.path
-        named = [found.decode() for found in NAMES_A_FILE.findall(path.read_bytes())]
-        libraries = [path.parent / name for name in named if name.lower().endswith(".mtl")]
-        images = [n for mtl in libraries if mtl.is_file() for n in read_mtl(mtl).values()]
-        others = [path.parent / name.replace("\\", "/") for name in [*named, *images]]
-        others += [path.parent / other.name for other in others]  # where only the folder differs
         digest = hashlib.sha256()
-        for file in dict.fromkeys([path, *others, *(path.with_suffix(s) for s in BESIDE)]):
+        beside = [path.with_suffix(suffix) for suffix in LANDMARKS]
+        for file in dict.fromkeys([path, *read_with(path), *beside]):
             if file.is_file():
                 with file.open("rb") as content:
                     sha = hashlib.file_digest(content, "sha256").digest()
@@ -89,44 +86,67 @@ class ScanFile:
 
     def scans(self) -> list[Scan]:
         """The one scan. Raises `ScanError` and `MeshError`."""
-        return [Scan.load(self.path, unit=self.unit)]
+        return [Scan.load(self.path, unit=self.unit, texture=self.texture)]
 
 
 @dataclass(frozen=True)
 class Folder:
-    """All scans in a folder and the folders in it.
+    """All scans in a folder and the folders in it, but for hidden ones.
 
     path  of the folder. A table scans.csv in it may have the columns `scan` (path in the folder,
           without suffix), `subject`, `expression` and any labels. What it leaves empty is
           taken from the names: subject and expression are folder and file, as in ada/smile.obj; a
           scan outside of subfolders is a subject of its own, with unknown expression
-    unit  of the scans' numbers: mm, cm or m
+    unit  of the scans' numbers: see `Scan.load`
+    texture  False for the scans' geometry alone
+
+    Of files that differ in their suffix alone, the one counts whose format keeps the most:
+    `passed_over` has the others.
     """
 
     path: Path
-    unit: Unit = "mm"
+    unit: Unit | float | Literal["auto"] | None = None
+    texture: bool = True
 
     def parts(self) -> dict[str, ScanFile]:
         """The scans' files by their paths without suffix. Raises `DatasetError`."""
-        if self.unit not in MM:
-            raise DatasetError(f"unit is {self.unit!r}; known are {', '.join(MM)}")
-        files = find(self.path)
+        try:
+            if self.unit is not None and self.unit != "auto":
+                in_mm(self.unit)
+        except ScanUnitsError as error:
+            raise DatasetError(str(error)) from None
+        files, _ = self._found
         told = self._table(set(files))
         return {
-            name: ScanFile((_entry(name, told.get(name, {})),), path.absolute(), self.unit)
+            name: ScanFile(
+                (_entry(name, told.get(name, {})),), path.absolute(), self.unit, self.texture
+            )
             for name, path in files.items()
         }
 
     def settings(self) -> dict[str, Any]:
-        """The unit."""
-        return {"unit": self.unit}
+        """The unit, and whether there are textures."""
+        return {"unit": self.unit, "texture": self.texture}
+
+    @property
+    def passed_over(self) -> list[Path]:
+        """Files beside others of the same name. Raises `DatasetError`."""
+        return self._found[1]
+
+    @cached_property
+    def _found(self) -> tuple[dict[str, Path], list[Path]]:
+        return find(Path(self.path))
 
     def _table(self, names: set[str]) -> dict[str, dict[str, str]]:
         """Rows of the table by scan, if there is one."""
-        path, found = self.path / TABLE, {}
+        path, found = Path(self.path) / TABLE, {}
         if not path.exists():
             return {}
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        try:
+            content = texts.read(path)
+        except texts.EncodingError as error:
+            raise DatasetError(str(error)) from None
+        with io.StringIO(content, newline="") as file:
             rows = csv.DictReader(file, restkey="", restval="")
             if "scan" not in (rows.fieldnames or ()):
                 raise DatasetError(f"{path} needs a column `scan`, has {rows.fieldnames}")
@@ -149,23 +169,35 @@ def _entry(name: str, told: dict[str, str]) -> Entry:
     return Entry(name, told.get("subject") or subject, told.get("expression") or expression, labels)
 
 
-def find(folder: Path) -> dict[str, Path]:
-    """The scans in a folder and the folders in it, by name, sorted. Raises `DatasetError`."""
+def find(folder: Path) -> tuple[dict[str, Path], list[Path]]:
+    """The scans in a folder and the folders in it, by name, sorted; and other files of their names.
+
+    Links are followed; what is hidden, is not looked at. Raises `DatasetError`.
+    """
     kinds = ", ".join(READERS)
     if not folder.is_dir():
         raise DatasetError(
             f"{folder} is not a folder; give the one that contains the scans ({kinds})"
         )
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in READERS or path.name.startswith(".") or not path.is_file():
+    files: list[Path] = []
+    seen: set[str] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:  # a link to a folder that contains it
+            folders.clear()
             continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files += [Path(root, name) for name in names if not name.startswith(".")]
+    rank = {suffix: k for k, suffix in enumerate(READERS)}
+    scans = [file for file in files if file.suffix.lower() in rank and file.is_file()]
+    found: dict[str, Path] = {}
+    passed_over = []
+    for path in sorted(scans, key=lambda path: (rank[path.suffix.lower()], path)):
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
-            raise DatasetError(
-                f"{found[name]} and {path} have the same name, {name}; keep one of them"
-            )
-        found[name] = path
+            passed_over.append(path)
+        found.setdefault(name, path)
     if not found:
         raise DatasetError(f"no scans ({kinds}) in {folder} or its subfolders")
-    return found
+    return dict(sorted(found.items())), passed_over
