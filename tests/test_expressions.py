@@ -171,8 +171,8 @@ def test_differences_need_every_expression_and_neutral_scans(faces):
 def test_differences_that_are_saved_are_read(faces, tmp_path):
     path = tmp_path / expressions.FILE
     found = mean_differences(scans_of(faces[:2]))
-    expressions.save(path, found)
-    for name, read in expressions.load(path).items():
+    expressions.save(str(path), found)
+    for name, read in expressions.load(str(path)).items():
         np.testing.assert_allclose(read, found[name], atol=0.03)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ExpressionsError, match=r"damaged .*`make faces` writes it"):
@@ -196,6 +196,32 @@ def test_what_comes_with_the_package_is_what_its_scans_show(faces):
         assert np.linalg.norm(mirrored - of, axis=1).mean() < 0.3, name
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32])
+def test_whole_numbers_do_not_wrap_around(model, pairs, dtype):
+    given = [(faces + 100).astype(dtype) for faces in pairs]
+    exact = [faces.astype(np.float64) for faces in given]
+    found, expected = (ExpressionModel(5).fit(*faces) for faces in (given, exact))
+    np.testing.assert_array_equal(found.mean_, expected.mean_)
+    np.testing.assert_array_equal(found.transform(*given), expected.transform(*exact))
+    np.testing.assert_array_equal(held_still(*given), held_still(*exact))
+    np.testing.assert_array_equal(
+        model.apply(given[0], model.neutral_), model.apply(exact[0], model.neutral_)
+    )
+
+
+@pytest.mark.parametrize("dtype", [bool, complex, str, object])
+def test_faces_of_no_real_numbers_are_named(model, pairs, dtype):
+    neutral, expressive = (faces[:3].astype(dtype) for faces in pairs)
+    for use in (
+        lambda: ExpressionModel().fit(neutral, expressive),
+        lambda: held_still(pairs[0][:3], expressive),
+        lambda: model.apply(neutral, model.neutral_),
+        lambda: measure(neutral),
+    ):
+        with pytest.raises(MeshArrayError, match=r"faces are of type .*; expected numbers, in mm"):
+            use()
+
+
 def test_bad_input(model, pairs):
     neutral, expressive = pairs
     with pytest.raises(MeshArrayError, match="must be pairs"):
@@ -212,6 +238,10 @@ def test_bad_input(model, pairs):
         model.apply(neutral[0, :-1], model.neutral_)
     with pytest.raises(MeshArrayError, match="coefficients have shape"):
         model.apply(neutral[0], model.neutral_[:-1])
+    with pytest.raises(MeshArrayError, match=r"faces have shape .*; expected \(n, "):
+        measure(neutral[0])
+    with pytest.raises(ValueError, match="minimum of 2"):
+        ExpressionModel().fit(neutral[:0], expressive[:0])
     with pytest.raises(ValueError, match="2 components cannot change"):
         ExpressionModel(2).fit(neutral, expressive).directions()
     with pytest.raises(NotFittedError):

@@ -215,6 +215,9 @@ def test_single_precision_stays_single_and_close(name: str) -> None:
     exact = method.fit(T, G).predict(T)
     found = method.fit(T.astype(np.float32), G.astype(np.float32)).predict(T.astype(np.float32))
     assert found.dtype == np.float32
+    half = G.astype(np.float16)  # is not what is computed in
+    again = method.fit(T, half).predict(T)
+    np.testing.assert_array_equal(again, method.fit(T, half.astype(np.float64)).predict(T))
     if name != "random":
         np.testing.assert_allclose(found, exact, atol=1e-3)
     method.set_params(**({"n_components": None} if name == "likelihood" else {}))

@@ -8,6 +8,7 @@ import tomllib
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from PIL import Image
 
 from _pipeline.chapters import ROOT, chapters, paired, toc_files
 
@@ -40,6 +41,24 @@ def test_readme_names_only_commands_that_exist():
     code = re.findall(r"```.*?```|`[^`]+`", (ROOT / "README.md").read_text(), re.S)
     named = {name for text in code for name in re.findall(r"\bmake ([\w-]+)", text)}
     assert {"book", "test"} <= named <= set(targets)
+
+
+# What README's examples are run with instead of their numbers and its GAN's size, to take seconds.
+SMALLER = {"200": "6", "150": "4", "50": "4", "20": "4", "256": "64", "8": "1"}
+TINY = "latent=4, max_channels=4, fade_images=0, stable_images=0, last_images=16, batch={8: 4}"
+
+
+@pytest.mark.parametrize(
+    "code", re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+)
+def test_readme_s_examples_run(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FACESYNTH_CACHE", str(tmp_path))
+    for folder, shade in (("images", 90), ("masks", 255)):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (8, 8), (shade, shade, shade)).save(tmp_path / folder / "ada.png")
+    code = re.sub(rf"\b({'|'.join(SMALLER)})\b", lambda found: SMALLER[found[0]], code)
+    exec(code.replace("precision=gan.fastest_precision()", TINY), {})
 
 
 def test_toc_names_files_that_exist():
