@@ -101,3 +101,13 @@ def test_no_process_does_nothing():
         check_jobs(n_jobs)
     with pytest.raises(JobsError, match="n_jobs is 0: give at least 1, or -1"):
         check_jobs(0)
+
+
+def test_large_arrays_need_not_fit_into_the_memory(monkeypatch):
+    small = arrays.scratch((3, 2), np.float32)
+    assert type(small) is np.ndarray
+    monkeypatch.setattr(arrays, "LARGE", 10)
+    large = arrays.scratch((3, 2), np.float32)
+    assert isinstance(large, np.memmap)
+    large[:] = np.arange(6).reshape(3, 2)
+    np.testing.assert_array_equal(large[1:], [[2, 3], [4, 5]])

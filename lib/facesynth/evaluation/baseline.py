@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from facesynth.copula import Copula
 from facesynth.dataset.dataset import Dataset
+from facesynth.files import arrays
 from facesynth.morphable_model import Floats, MorphableModel
 
+AT_A_TIME = 1000  # geometries
 KINDS = ("3DMM", "copula 3DMM")
 
 
@@ -69,9 +71,11 @@ class Baseline:
 
     def _faces(self, of_skin: Floats, of_shape: Floats) -> Faces:
         n = len(of_skin)
-        textures = np.empty((n, self.side, self.side, 3), np.uint8)
+        textures = arrays.scratch((n, self.side, self.side, 3), np.uint8)
         for row, alpha in zip(textures, of_skin, strict=True):
             levels = self.skin.inverse_transform(alpha[None])[0].clip(0, 255)
             row[...] = np.rint(levels).reshape(row.shape)
-        geometry = self.shape.inverse_transform(of_shape).astype(np.float32)
-        return Faces(geometry.reshape(n, -1, 3), textures)
+        geometry = arrays.scratch((n, self.shape.mean_.size // 3, 3), np.float32)
+        for some in np.split(np.arange(n), range(AT_A_TIME, n, AT_A_TIME)):
+            geometry[some] = self.shape.inverse_transform(of_shape[some]).reshape(len(some), -1, 3)
+        return Faces(geometry, textures)

@@ -15,6 +15,7 @@ from facesynth.evaluation.scores import as_scanned, scores
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.face_gan.released_models import Made, ReleasedModel
+from facesynth.files import arrays
 
 COMPONENTS = (200, None)  # of the morphable models compared with; None: all there are
 N_SCORED = 940  # scans that as many generated images are compared with
@@ -99,8 +100,16 @@ def fidelity(parts: dict[str, Compared]) -> dict[str, dict[str, float]]:
 
 def in_parts(made: ReleasedModel, n: int, seed: int, **settings: Any) -> Made:
     """Make n faces, some at a time; settings are those of `ReleasedModel.make`."""
-    parts = [made.make(z, **settings) for z in made.latents(n, seed).split(AT_A_TIME)]
-    fields = zip(*(vars(part).values() for part in parts), strict=True)
-    return Made(
-        *(None if of[0] is None else np.concatenate(of) for of in fields)  # type: ignore[arg-type]
-    )
+    whole: dict[str, NDArray[Any] | None] = {}
+    start = 0
+    for z in made.latents(n, seed).split(AT_A_TIME):
+        part = made.make(z, **settings)
+        for name, values in vars(part).items():
+            if values is None:
+                whole[name] = None
+                continue
+            into = whole.setdefault(name, arrays.scratch((n, *values.shape[1:]), values.dtype))
+            assert into is not None
+            into[start : start + len(z)] = values
+        start += len(z)
+    return Made(**whole)  # type: ignore[arg-type]
