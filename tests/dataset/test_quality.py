@@ -2,18 +2,21 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from facesynth.command import cli
 from facesynth.dataset import building, contact_sheet, dataset, quality
 from facesynth.dataset.aligned_scan import SEARCHED
 from facesynth.dataset.shrinking import shrink
-from facesynth.dataset.sources import DatasetError
+from facesynth.dataset.sources import DatasetError, Folder
 from facesynth.population import sample
 from facesynth.scans import Scan
+from facesynth.scans.scanned_surface import reduced
 from facesynth.virtual_scanner import Scanner, scan
 
 R = 64
@@ -122,6 +125,43 @@ def test_a_coarser_copy_keeps_what_was_measured(made, tmp_path):
     small = shrink(made.folder, tmp_path / "small", resolution=R // 2, n_jobs=1, progress=False)
     assert small.doubtful == made.doubtful
     np.testing.assert_array_equal(small.textured, made.textured)
+
+
+def test_no_more_workers_than_there_is_memory_for(made, good, tmp_path, monkeypatch, capsys):
+    for name in ("a", "b", "c"):
+        good.save(tmp_path / f"{name}.obj")
+    parts = list(Folder(tmp_path).parts().values())
+    share = parts[0].memory()
+    Image.new("RGB", (3000, 1000)).save(tmp_path / "a.png")
+    assert parts[0].memory() - share >= 3 * 3_000_000
+
+    def free(bytes_):
+        monkeypatch.setattr(
+            building.psutil, "virtual_memory", lambda: SimpleNamespace(available=bytes_)
+        )
+
+    free(10 * share / building.MEMORY)
+    assert building._affordable(3, parts) == 3
+    free(2.5 * share / building.MEMORY)
+    assert building._affordable(3, parts) == 2
+    assert "2 of 3 processes" in capsys.readouterr().err
+    free(1)
+    assert building._affordable(3, parts) == 1
+
+
+def test_large_photographs_are_halved_and_show_the_same(good):
+    fine = [np.repeat(np.repeat(p, 4, 0), 4, 1) for p in good.photographs]
+    large = dataclasses.replace(good, photographs=tuple(fine))
+    mm = 2 * np.sqrt(3e4) / R
+    small = reduced(large, mm)
+    assert small.photographs[0].shape[0] in (p // k for p in fine[0].shape[:1] for k in (2, 4, 8))
+    here = reduced(good, mm)
+    assert here is good or here.photographs[0].shape[0] < good.photographs[0].shape[0]
+    whole = Scan(
+        large.vertices, large.faces, large.uv, large.photograph,
+        tuple(np.full_like(p, 77) for p in fine),
+    )  # fmt: skip
+    assert all((p == 77).all() for p in reduced(whole, mm).photographs)
 
 
 def test_the_command_says_what_to_look_at(good, tmp_path):

@@ -151,16 +151,16 @@ def test_units(written, tmp_path):
         scan, vertices=scan.vertices / 1000, landmarks=scan.landmarks / 1000
     )
     metres.save(tmp_path / "m.obj")
-    with pytest.raises(ScanUnitsError, match=r"0\.18 mm.*probably in m; "):
+    with pytest.raises(ScanUnitsError, match=r"0\.18 mm.*probably in m: "):
         Scan.load(tmp_path / "m.obj")
     back = Scan.load(tmp_path / "m.obj", unit="m")
     np.testing.assert_allclose(back.vertices, scan.vertices)
     np.testing.assert_allclose(back.landmarks, scan.landmarks)
     dataclasses.replace(scan, vertices=scan.vertices / 10, landmarks=None).save(tmp_path / "cm.obj")
-    with pytest.raises(ScanUnitsError, match=r"18 mm.*probably in cm; "):
+    with pytest.raises(ScanUnitsError, match=r"18 mm.*probably in cm: "):
         Scan.load(tmp_path / "cm.obj")
     Scan.load(written, unit="cm").save(tmp_path / "large.obj")
-    with pytest.raises(ScanUnitsError, match=r"18000 mm.*probably in mm; "):
+    with pytest.raises(ScanUnitsError, match=r"18000 mm.*probably in mm: "):
         Scan.load(tmp_path / "large.obj", unit="cm")
     with pytest.raises(ScanUnitsError, match="unknown unit 'inch'"):
         Scan.load(written, unit="inch")

@@ -34,7 +34,8 @@ from facesynth.rendering.colour import to_uint8
 from facesynth.scans import Scan, ScanError
 from facesynth.scans.landmarks import NoFaceError
 from facesynth.scans.posture import recognise
-from facesynth.surface.mesh import FloatArray, MeshError
+from facesynth.scans.scanned_surface import reduced
+from facesynth.surface.mesh import FloatArray, MeshError, vertex_areas
 from facesynth.surface.similarity import Similarity, TooFewPointsError, similarity
 from facesynth.template import Template, standard
 
@@ -149,7 +150,9 @@ def align(scan: Scan, mapping: UniversalMapping) -> Arrays:
 
     Raises `ScanError`, `MeshError`, `AlignmentError`, or `TooFewPointsError`.
     """
-    template, found = mapping.template, recognise(scan, mapping.template)
+    template = mapping.template
+    pixel = np.sqrt(vertex_areas(template.vertices, template.faces).sum()) / mapping.resolution
+    found = recognise(reduced(scan, float(pixel)), template)
     marked = template.at_detected if found.detected else None
     vertices = alignment.nonrigid(found.surface, found.landmarks, template, marked=marked)
     canonical = canonical_texture(found.surface, vertices, mapping)

@@ -10,7 +10,8 @@ Scans are spread over processes by joblib. A cluster takes them by one setting a
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import filelock
 import joblib
 import numpy as np
+import psutil
 from tqdm import tqdm
 
 from facesynth.dataset import aligned_scan
@@ -35,13 +37,15 @@ from facesynth.dataset.dataset import (
     scans_file,
 )
 from facesynth.dataset.packing import DISPLACEMENT, LOSSLESS
-from facesynth.dataset.sources import DatasetError, Entry, Folder, Source
+from facesynth.dataset.sources import DatasetError, Entry, Folder, Part, ScanFile, Source
 from facesynth.files import tables, texts
 from facesynth.files.atomic import WriteError, write_text
 from facesynth.files.integers import check_jobs
 from facesynth.mapping.density import settled
 from facesynth.mapping.image_mapping import check_resolution
 from facesynth.template import Template, standard
+
+MEMORY = 0.8  # of what is free, that workers may take
 
 
 def build(
@@ -89,6 +93,7 @@ def build(
     }
     settings = {"resolution": resolution, "quality": quality, "displacement": displacement}
     settings["template"] = face.digest
+    n_jobs = _affordable(n_jobs, parts.values())
     with locked(to):
         settle(to, settings | source.settings() | aligned_scan.made_by())
         if not (to / TEMPLATE).exists():
@@ -102,6 +107,22 @@ def build(
         for left in to.rglob(".*.part"):  # of runs that were killed
             left.unlink(missing_ok=True)
     return load(out)
+
+
+def _affordable(n_jobs: int, parts: Iterable[Part]) -> int:
+    """As many processes as there is memory for, if the largest scans come together."""
+    shares = sorted((part.memory() for part in parts if isinstance(part, ScanFile)), reverse=True)
+    free = MEMORY * psutil.virtual_memory().available
+    asked = joblib.effective_n_jobs(n_jobs)
+    fit = int((np.cumsum(shares[:asked]) <= free).sum()) or 1
+    if not shares or fit >= min(asked, len(shares)):
+        return n_jobs
+    tqdm.write(
+        f"{fit} of {asked} processes: an alignment of the largest scans takes about "
+        f"{shares[0] / 2**30:.1f} GB, and {free / 2**30:.1f} GB are free",
+        file=sys.stderr,
+    )
+    return fit
 
 
 def check_displacement(displacement: str, resolution: int) -> None:

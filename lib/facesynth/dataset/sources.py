@@ -19,9 +19,13 @@ from facesynth.files.units import Unit
 from facesynth.scans import Scan, ScanUnitsError
 from facesynth.scans.files import in_mm
 from facesynth.scans.formats import READERS, read_with
+from facesynth.scans.images import pixels_of
 from facesynth.scans.landmark_files import SUFFIXES as LANDMARKS
 
 TABLE = "scans.csv"  # in a folder of scans, if its names do not say who is shown
+# bytes that the alignment of a scan takes: in any case, for each pixel of its images and for each
+# byte of its file, which may contain images
+_BASE, _EACH, _BYTE = 2**29, 12, 12
 UNKNOWN = "unknown"  # expression of a scan that lies in no folder of its subject
 
 
@@ -83,6 +87,11 @@ class ScanFile:
                     sha = hashlib.file_digest(content, "sha256").digest()
                 digest.update(file.name.encode() + sha)
         return digest.hexdigest()
+
+    def memory(self) -> int:
+        """About how many bytes its alignment takes."""
+        pixels = sum(pixels_of(file) for file in read_with(self.path))
+        return _BASE + _EACH * pixels + _BYTE * self.path.stat().st_size
 
     def scans(self) -> list[Scan]:
         """The one scan. Raises `ScanError` and `MeshError`."""

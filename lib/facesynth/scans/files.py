@@ -122,10 +122,10 @@ def _check_extent(points: FloatArray, mm: float, path: Path) -> None:
     factors = {name: of / mm for name, of in MM.items() if of != mm}
     fits = [name for name, factor in factors.items() if low <= extent * factor <= high]
     guess = (
-        f"its numbers are probably in {' or '.join(fits)}; load it with that unit"
+        f"its numbers are probably in {' or '.join(fits)}: say so (--unit {fits[0]})"
         if fits
-        else "nor would mm, cm or m make it one; say how many mm its unit is, or cut away what is "
-        "not the head"
+        else "nor would mm, cm or m make it one; say how many mm its unit is (--scale), or cut "
+        "away what is not the head"
     )
     raise ScanUnitsError(
         f"{path} extends over {extent:.6g} mm; a head has {low:g} to {high:g} mm; {guess}"

@@ -35,6 +35,15 @@ def read(source: Path | bytes, name: str = "") -> Photograph:
         raise ScanTextureError(f"cannot read the image {name}: {error}") from error
 
 
+def pixels_of(path: Path) -> int:
+    """How many pixels an image has, as its first bytes say; 0 for what is no image."""
+    try:
+        with _large_ones(), Image.open(path) as image:
+            return image.width * image.height
+    except _BAD:
+        return 0
+
+
 def beside(path: Path) -> list[Path]:
     """The images of a file's stem in its folder."""
     return [

@@ -95,7 +95,7 @@ def _check_size(size: float, scan: Scan) -> None:
     )
     raise ScanUnitsError(
         f"the face of {scan.name} is {size:.3g} times as large as a mean face, which no human's "
-        f"is; {hint}. Say which unit its numbers have, or by which factor they become mm"
+        f"is; {hint}. Say which unit its numbers have (--unit, --scale)"
     )
 
 
