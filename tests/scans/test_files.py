@@ -24,6 +24,7 @@ from facesynth.scans import (
     ScanUnitsError,
 )
 from facesynth.surface.mesh import FaceIndexError, MeshError, NonFiniteVertexError
+from facesynth.template import standard
 
 ARRAYS = ("vertices", "faces", "uv", "photograph")
 
@@ -307,6 +308,8 @@ def corrupted(data, rng):
         data[:at],
         data[:at] + data[end:],
         data[:at] + noise + data[end:],
+        data[:at] + noise + data[at + len(noise) :],
+        data[:at] + noise[:1] + data[at + 1 :],
         data[:at] + b" " + word + b" " + data[at:],
         data[at:] + data[:at],
         b"".join(mixed),
@@ -325,7 +328,8 @@ def test_random_damage(tmp_path, kind):
 
     FUZZ_SECONDS in the environment goes on for so long, with other damage each time.
     """
-    scan = bump(landmarks=True)
+    marks = standard().vertices[standard().landmarks]
+    scan = dataclasses.replace(bump(), landmarks=marks - marks.mean(axis=0) + [0, 0, 50])
     scan.save(tmp_path / "bump.obj")
     loaded = damaged = tmp_path / f"a.{kind}"
     if kind in ("obj", "mtl", "png", "json"):
@@ -336,12 +340,14 @@ def test_random_damage(tmp_path, kind):
             scan.vertices[:, :2] / 180 + 0.5, image=Image.new("RGB", (9, 9))
         )
         mesh = trimesh.Trimesh(scan.vertices, scan.faces, visual=visual, process=False)
+        Image.new("RGB", (9, 9)).save(tmp_path / "a.png")  # of PLY
         if kind == "gltf":
             for name, content in mesh.scene().export(file_type="gltf").items():
                 (tmp_path / name).write_bytes(content)
             (tmp_path / "model.gltf").rename(damaged)
         else:
             mesh.export(damaged)
+    Scan.load(loaded, unit="auto")  # undamaged
     whole = damaged.read_bytes()
     seconds = float(os.environ.get("FUZZ_SECONDS", "0"))
     rng = np.random.default_rng(None if seconds else 1)
