@@ -435,7 +435,7 @@ def test_landmark_files_that_cannot_be_read(written, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data(), at=st.integers(0, 4000), cut=st.integers(0, 60), seed=SEEDS)
-@hypothesis_settings(max_examples=250, suppress_health_check=ONE_FOLDER)
+@hypothesis_settings(max_examples=80, suppress_health_check=ONE_FOLDER)
 def test_random_damage(tmp_path, kind, data, at, cut, seed):
     """Whatever a file holds, it is read, or a named error says what is wrong."""
     words = st.sampled_from(

@@ -96,10 +96,6 @@ def test_a_hole_hides_what_lies_in_it(face, found):
     assert away.max() < 2.0
 
 
-def test_without_given_landmarks_they_are_detected(face, found):
-    np.testing.assert_array_equal(landmarks.of(face), found)
-
-
 def test_operator_takes_means_of_corners():
     operator = standard().at_detected
     model = standard()
