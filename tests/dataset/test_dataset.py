@@ -309,7 +309,6 @@ class WithDeadly:
         return self.folder.settings()
 
 
-@pytest.mark.filterwarnings("default")  # loky warns in a thread, which must not end
 def test_a_scan_that_kills_its_worker_fails_alone(copy, whole):
     scans, out = copy
     for name in ("third", "a/first"):

@@ -64,7 +64,7 @@ def made(good, tmp_path_factory):
     plane = np.concatenate([np.c_[a, a + 1, a + n + 1], np.c_[a, a + n + 1, a + n]])
     Scan.geometry(np.c_[x, y, 0 * x], plane).save(folder / "plane.obj")
     return building.build(
-        folder, tmp_path_factory.mktemp("out"), resolution=R, n_jobs=2, progress=False
+        folder, tmp_path_factory.mktemp("out"), resolution=R, n_jobs=1, progress=False
     )
 
 
