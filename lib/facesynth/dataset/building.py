@@ -93,7 +93,6 @@ def build(
     }
     settings = {"resolution": resolution, "quality": quality, "displacement": displacement}
     settings["template"] = face.digest
-    n_jobs = _affordable(n_jobs, parts.values())
     with locked(to):
         settle(to, settings | source.settings() | aligned_scan.made_by())
         if not (to / TEMPLATE).exists():
@@ -154,6 +153,7 @@ def _make_missing(tasks: dict[str, Task], n_jobs: int, progress: bool) -> dict[s
     missing = [name for name, is_done in zip(tasks, done, strict=True) if not is_done]
     if not missing:
         return {}
+    n_jobs = _affordable(n_jobs, [tasks[name].part for name in missing])
     scans = max(len(task.part.entries) for task in tasks.values())  # of a task: what is counted
     bar = tqdm(
         total=len(tasks),

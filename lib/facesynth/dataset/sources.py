@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from facesynth.files import texts
-from facesynth.files.units import Unit
+from facesynth.files.units import GivenUnit
 from facesynth.scans import Scan, ScanUnitsError
 from facesynth.scans.files import in_mm
 from facesynth.scans.formats import READERS, read_with
@@ -73,7 +73,7 @@ class ScanFile:
 
     entries: tuple[Entry, ...]
     path: Path
-    unit: Unit | float | Literal["auto"] | None
+    unit: GivenUnit | None
     texture: bool
 
     def digest(self) -> str:
@@ -114,7 +114,7 @@ class Folder:
     """
 
     path: Path
-    unit: Unit | float | Literal["auto"] | None = None
+    unit: GivenUnit | None = None
     texture: bool = True
 
     def parts(self) -> dict[str, ScanFile]:

@@ -5,14 +5,14 @@ Errors in a file raise a subclass of `ScanError`, or of `MeshError` if the mesh 
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from facesynth.files.atomic import write_text, write_whole
-from facesynth.files.units import MM, Unit
+from facesynth.files.units import MM, GivenUnit, Unit
 from facesynth.scans.formats import READERS, UNITS
 from facesynth.scans.landmark_files import (
     check_near,
@@ -39,7 +39,7 @@ _BEYOND = 0.02  # of the image's side that texture coordinates may lie outside, 
 def read(
     path: str | os.PathLike[str],
     landmarks: str | os.PathLike[str] | npt.ArrayLike | None = None,
-    unit: Unit | float | Literal["auto"] | None = None,
+    unit: GivenUnit | None = None,
     texture: bool = True,
 ) -> Parts:
     """The arguments of `Scan`, from files: see `Scan.load`."""

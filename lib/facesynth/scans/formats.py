@@ -10,11 +10,10 @@ import trimesh
 from numpy.typing import NDArray
 
 from facesynth.files.units import Unit
-from facesynth.scans import images
+from facesynth.scans import images, meshes
 from facesynth.scans.gltf import read_gltf, uris
-from facesynth.scans.parts import Parts, ScanError, ScanFileError, ScanTextureError
+from facesynth.scans.parts import Parts, ScanError, ScanTextureError
 from facesynth.scans.wavefront import find, image_of, libraries, read_mtl, read_obj
-from facesynth.surface.mesh import check_arrays
 
 _HEADER = 2**16  # bytes in which a PLY file's header is looked for
 _PLY_IMAGE = "comment texturefile"
@@ -134,28 +133,15 @@ def _load_meshes(path: Path, texture: bool, **options: bool) -> Parts:
 
     texture : whether their texture coordinates are wanted
     """
-    try:
-        scene = trimesh.load_scene(path, process=False, **options)
-        meshes = [m for m in scene.dump() if isinstance(m, trimesh.Trimesh) and len(m.faces)]
-    except OSError:
-        raise
-    except Exception as error:  # the readers raise whatever a damaged file makes them stumble over
-        raise ScanFileError(f"{path} cannot be read: {error!r}") from error
-    if not meshes:
-        raise ScanFileError(f"{path} contains no triangles")
-    for mesh in meshes:
-        check_arrays(mesh.vertices, mesh.faces)
-    first = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])[:-1]
-    uv = [_wedges(mesh) for mesh in meshes]
-    return {
-        "vertices": np.concatenate([mesh.vertices for mesh in meshes]),
-        "faces": np.concatenate([m.faces + k for m, k in zip(meshes, first, strict=True)]),
+    found = meshes.load(path, path, **options)
+    uv = [_wedges(mesh) for mesh in found]
+    return meshes.joined(found) | {
         "uv": np.concatenate(uv),
         "photograph": np.concatenate(
             [np.where(np.isnan(u).any(axis=(1, 2)) | (not texture), -1, 0) for u in uv]
         ),
         "photographs": (),
-        "colours": _colours(meshes),
+        "colours": _colours(found),
     }
 
 
@@ -167,11 +153,11 @@ def _wedges(mesh: trimesh.Trimesh) -> NDArray[np.float64]:
     return np.asarray(uv, dtype=np.float64)[mesh.faces]
 
 
-def _colours(meshes: list[trimesh.Trimesh]) -> NDArray[np.uint8] | None:
+def _colours(found: list[trimesh.Trimesh]) -> NDArray[np.uint8] | None:
     """Colours (n, 3) of the vertices, if all meshes have them."""
-    if any(getattr(mesh.visual, "kind", None) != "vertex" for mesh in meshes):
+    if any(getattr(mesh.visual, "kind", None) != "vertex" for mesh in found):
         return None
-    return np.concatenate([mesh.visual.vertex_colors[:, :3] for mesh in meshes])
+    return np.concatenate([mesh.visual.vertex_colors[:, :3] for mesh in found])
 
 
 # each takes a file, and whether its texture is wanted

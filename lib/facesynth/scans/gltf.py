@@ -21,10 +21,10 @@ import trimesh
 from numpy.typing import NDArray
 
 from facesynth.rendering.colour import to_uint8
-from facesynth.scans import images
+from facesynth.scans import images, meshes
 from facesynth.scans.parts import Parts, Photograph, ScanFileError, ScanTextureError
 from facesynth.scans.wavefront import find
-from facesynth.surface.mesh import FloatArray, check_arrays
+from facesynth.surface.mesh import FloatArray
 
 _GLB, _JSON, _BINARY = b"glTF", 0x4E4F534A, 0x004E4942
 _UNDERSTOOD = (
@@ -54,36 +54,30 @@ def read_gltf(path: Path, texture: bool) -> Parts:
         header, binary = _content(path)
         _check(header, path)
         parts = _prepare(header, path)
-        meshes = _meshes(header, binary)
     except (OSError, ScanFileError, ScanTextureError):
         raise
     except Exception as error:  # the readers raise whatever a damaged file makes them stumble over
         raise ScanFileError(f"{path} cannot be read: {error!r}") from error
-    if not meshes:
-        raise ScanFileError(f"{path} contains no triangles")
-    if not any(np.ptp(mesh.vertices, axis=0).any() for mesh in meshes):
+    options = {"file_type": "glb", "merge_primitives": False}
+    found = meshes.load(io.BytesIO(_rewritten(header, binary)), path, **options)
+    if not any(np.ptp(mesh.vertices, axis=0).any() for mesh in found):
         raise ScanFileError(
             f"all vertices of {path} are at one place; where it is compressed, it is damaged"
         )
-    for mesh in meshes:
-        check_arrays(mesh.vertices, mesh.faces)
-    told = [parts[mesh.visual.material.name] for mesh in meshes]
+    told = [parts[mesh.visual.material.name] for mesh in found]
     used = sorted({part.image for part in told if part.image is not None and texture})
     number = {image: k for k, image in enumerate(used)}
-    first = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])[:-1]
     uv, photograph = [], []
-    for mesh, part in zip(meshes, told, strict=True):
+    for mesh, part in zip(found, told, strict=True):
         wedges, known = _wedges(mesh, part)
         uv.append(wedges)
         k = -1 if part.image is None or not known else number.get(part.image, -1)
         photograph.append(np.full(len(mesh.faces), k))
-    return {
-        "vertices": np.concatenate([mesh.vertices for mesh in meshes]),
-        "faces": np.concatenate([m.faces + k for m, k in zip(meshes, first, strict=True)]),
+    return meshes.joined(found) | {
         "uv": np.concatenate(uv),
         "photograph": np.concatenate(photograph),
         "photographs": tuple(_image(header, binary, k, path) for k in used),
-        "colours": _colours(meshes),
+        "colours": _colours(found),
     }
 
 
@@ -231,17 +225,13 @@ def _texture(
     return which, move, int(image)
 
 
-def _meshes(header: Mapping[str, Any], binary: bytes) -> list[trimesh.Trimesh]:
-    """The meshes in the file's scene, where it puts them, their materials being numbers."""
+def _rewritten(header: Mapping[str, Any], binary: bytes) -> bytes:
+    """A .glb file of a header and its buffer, without images."""
     text = json.dumps({**header, "images": [], "textures": []}).encode()
     text += b" " * (-len(text) % 4)
     content = struct.pack("<II", len(text), _JSON) + text
     content += struct.pack("<II", len(binary), _BINARY) + binary
-    whole = _GLB + struct.pack("<II", 2, 12 + len(content)) + content
-    scene = trimesh.load_scene(
-        io.BytesIO(whole), file_type="glb", process=False, merge_primitives=False
-    )
-    return [m for m in scene.dump() if isinstance(m, trimesh.Trimesh) and len(m.faces)]
+    return _GLB + struct.pack("<II", 2, 12 + len(content)) + content
 
 
 def _wedges(mesh: trimesh.Trimesh, part: _Part) -> tuple[FloatArray, bool]:
@@ -253,10 +243,10 @@ def _wedges(mesh: trimesh.Trimesh, part: _Part) -> tuple[FloatArray, bool]:
     return (moved * [1, -1] + [0, 1])[mesh.faces], True
 
 
-def _colours(meshes: list[trimesh.Trimesh]) -> NDArray[np.uint8] | None:
+def _colours(found: list[trimesh.Trimesh]) -> NDArray[np.uint8] | None:
     """Colours (n, 3) of the vertices, if all meshes have them."""
     linear = []
-    for mesh in meshes:
+    for mesh in found:
         values = mesh.visual.vertex_attributes.get("color")
         if values is None:
             return None

@@ -22,6 +22,7 @@ from scipy.spatial import cKDTree
 
 from facesynth.scans.parts import LandmarkFileError
 from facesynth.surface.mesh import FloatArray
+from facesynth.surface.similarity import TooFewPointsError, similarity
 from facesynth.template import ENOUGH, FIRST_OF_68, N_LANDMARKS, standard
 
 _KINDS = (".ljson", ".pts", ".pp", ".json", ".mrk.json", ".npy", ".fcsv", ".csv", ".tsv", ".txt")
@@ -161,29 +162,25 @@ def check_near(landmarks: FloatArray, vertices: FloatArray, source: str) -> None
         )
 
 
-def misfit(landmarks: FloatArray) -> float:
+def misfits(landmarks: FloatArray) -> tuple[float, float]:
     """How unlike a face's landmarks (43, 3) are, of any size, place and orientation: RMS in mm.
 
-    This is the distance from the standard template's landmarks after the best similarity, at the
-    template's size: 2 to 9 for faces with all kinds of expressions, about 40 for shuffled rows. It
-    leaves NaN rows out, and is NaN itself if fewer than `ENOUGH` are known.
+    The distance from the standard template's landmarks after the best similarity, at the template's
+    size, and the same after the best that mirrors: 2 to 9 for faces with all kinds of expressions,
+    about 40 for shuffled rows. NaN rows are left out; both are NaN if fewer than `ENOUGH` are
+    known, or all lie on a line.
     """
-    return misfits(landmarks)[0]
-
-
-def misfits(landmarks: FloatArray) -> tuple[float, float]:
-    """RMS in mm to the template after the best similarity, and after the best that mirrors."""
     template = standard()
     known = np.isfinite(landmarks).all(axis=1) & (template.landmarks >= 0)
     if known.sum() < ENOUGH or landmarks.shape[1] != 3:
         return math.nan, math.nan
     a, b = landmarks[known], template.vertices[template.landmarks[known]]
     a = a / (np.abs(a).max() or 1.0)  # squares do not overflow
-    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-    u, s, vt = np.linalg.svd(b.T @ a)  # Umeyama 1991
-    sign = np.sign(np.linalg.det(u @ vt))
-    along = [(s[0] + s[1] + turn * s[2]) ** 2 / ((a**2).sum() or 1.0) for turn in (sign, -sign)]
-    proper, mirrored = (math.sqrt(max(0.0, (b**2).sum() - part) / len(b)) for part in along)
+    try:
+        fitted = [similarity(a, b, mirrored=turned).apply(a) for turned in (False, True)]
+    except TooFewPointsError:
+        return math.nan, math.nan
+    proper, mirrored = (math.sqrt(((c - b) ** 2).sum() / len(b)) for c in fitted)
     return proper, mirrored
 
 

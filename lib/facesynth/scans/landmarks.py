@@ -136,7 +136,7 @@ def _anywhere(surface: ScannedSurface) -> Iterator[FloatArray]:
 
 def whole(surface: ScannedSurface, turn: FloatArray) -> View:
     """A view of the whole scan, turned by (3, 3)."""
-    low, high = surface.corners.min(axis=(0, 1)), surface.corners.max(axis=(0, 1))
+    low, high = surface.bounds
     extent = float(np.max(high - low))
     size = max(SMALLEST, min(round(extent / PIXEL), LARGEST))
     return View(turn, (low + high) / 2, size, max(extent, 1e-9) / size)

@@ -14,7 +14,7 @@ from facesynth.scans import landmarks
 from facesynth.scans.landmarks import NoFaceError
 from facesynth.scans.parts import ScanUnitsError
 from facesynth.scans.scan import Scan
-from facesynth.scans.scanned_surface import ScannedSurface
+from facesynth.scans.scanned_surface import ScannedSurface, welded
 from facesynth.surface.mesh import FloatArray, vertex_normals
 from facesynth.surface.similarity import similarity
 from facesynth.surface.sphere import sphere
@@ -101,8 +101,7 @@ def _check_size(size: float, scan: Scan) -> None:
 
 def _one_sided(scan: Scan) -> Scan:
     """Without triangles that are there once more with their corners the other way round."""
-    places = np.unique(scan.vertices, axis=0, return_inverse=True)[1].ravel()
-    corners = np.sort(places[scan.faces], axis=1)
+    corners = np.sort(welded(scan.vertices, scan.faces)[1], axis=1)
     first = np.unique(corners, axis=0, return_index=True)[1]
     if len(first) > (1 - TWICE) * len(corners):
         return scan
@@ -115,8 +114,8 @@ def _inwards(surface: ScannedSurface) -> float:
     inner = total = 0
     for direction in sphere(landmarks.DIRECTIONS):
         turn = Rotation.align_vectors([[0, 0, 1]], [direction])[0].as_matrix()
-        view = replace(landmarks.whole(surface, turn), size=GRID)
-        view = replace(view, pixel=view.pixel * landmarks.whole(surface, turn).size / GRID)
+        view = landmarks.whole(surface, turn)
+        view = replace(view, size=GRID, pixel=view.pixel * view.size / GRID)
         pixels = np.argwhere(np.ones((GRID, GRID), dtype=bool))[:, ::-1].astype(np.float64)
         origins, towards = view.rays(pixels)
         hit = surface.cast(origins, np.broadcast_to(towards, origins.shape))

@@ -2,13 +2,12 @@
 
 import os
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
-from facesynth.files.units import Unit
+from facesynth.files.units import GivenUnit
 from facesynth.scans import files
 from facesynth.scans.parts import Photograph, ScanError
 from facesynth.surface.mesh import FloatArray, IntArray, MeshArrayError, check_arrays
@@ -86,7 +85,7 @@ class Scan:
         cls,
         path: str | os.PathLike[str],
         landmarks: str | os.PathLike[str] | npt.ArrayLike | None = None,
-        unit: Unit | float | Literal["auto"] | None = None,
+        unit: GivenUnit | None = None,
         texture: bool = True,
     ) -> "Scan":
         """Read a scan, and its photographs if it has any, from an OBJ, PLY, STL, GLB or glTF file.

@@ -63,7 +63,7 @@ class ScannedSurface:
 
     def __init__(self, scan: Scan) -> None:
         self.scan = scan
-        self.vertices, self.faces = _welded(
+        self.vertices, self.faces = welded(
             np.asarray(scan.vertices, dtype=np.float64), np.asarray(scan.faces, dtype=np.int64)
         )
         self.corners = self.vertices[self.faces]  # (f, 3, 3)
@@ -87,6 +87,11 @@ class ScannedSurface:
         self._pyramids = [_pyramid(from_uint8(image)) for image in scan.photographs]
         self._scene = EmbreeScene()
         TriangleMesh(self._scene, self.vertices.astype(np.float32), self.faces.astype(np.int32))
+
+    @cached_property
+    def bounds(self) -> tuple[FloatArray, FloatArray]:
+        """The least and largest coordinates (3,) each of the triangles."""
+        return self.corners.min(axis=(0, 1)), self.corners.max(axis=(0, 1))
 
     @cached_property
     def _middles(self) -> tuple[IntArray, cKDTree]:
@@ -277,7 +282,7 @@ def bilinear(image: Colours, at: NDArray[np.floating]) -> Colours:
     return np.asarray(above * (1 - y) + under * y)
 
 
-def _welded(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
+def welded(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
     """The mesh with one vertex at each place; the same arrays if it is so already."""
     unique, inverse = np.unique(vertices, axis=0, return_inverse=True)
     if len(unique) == len(vertices):
