@@ -4,7 +4,6 @@ A file has rows x, y, z: 43; 51, dlib's 68 without the jaw; or all 68. menpo's (
 groups with names. The scan may be turned in any way: the geometry tells left from right.
 """
 
-import csv
 import io
 import itertools
 import json
@@ -20,6 +19,7 @@ from numpy.lib import format as npy
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
+from facesynth.scans.landmark_tables import table_rows, value
 from facesynth.scans.parts import LandmarkFileError
 from facesynth.surface.mesh import FloatArray
 from facesynth.surface.similarity import TooFewPointsError, similarity
@@ -29,10 +29,8 @@ _KINDS = (".ljson", ".pts", ".pp", ".json", ".mrk.json", ".npy", ".fcsv", ".csv"
 SUFFIXES = (*_KINDS, *(kind.upper() for kind in _KINDS))
 _FIRST = {N_LANDMARKS: 0, 51: 0, 68: FIRST_OF_68}  # number of rows -> the first that is kept
 _LARGEST = 2**18  # bytes of a file: landmarks take some kB
-_MOST = 500  # lines of a table
 _FAR = 30.0  # mm from the scan at which landmarks belong to something else
 _MIRRORED = 3.0  # mm by which a mirrored face must fit better: exchanged sides give 5 to 12
-_MISSING = ("", "-", "na", "n/a", "none", "null")  # cells of unknown landmarks, beside nan
 _GROUPS = (("brow", 2, 5), ("nose", 1, 9), ("eye", 2, 6), ("mouth", 1, 20))  # name, how many, size
 
 
@@ -67,7 +65,7 @@ def holds_landmarks(path: Path) -> bool:
         if kind == ".npy":
             return _npy_header(content)[0] in [(k, 3) for k in _FIRST]
         if kind != ".json":
-            return _are_points([row for _, row in _table(_text(content))])
+            return _are_points([row for _, row in table_rows(_text(content))])
         told = json.loads(content)
         if isinstance(told, list):
             return _are_points(told)
@@ -199,107 +197,22 @@ def _text(content: bytes) -> str:
     return content.decode("utf-16" if wide else "utf-8-sig", errors="replace")
 
 
-def _number(cell: Any) -> float | None:
-    try:
-        return math.nan if cell is None else float(cell)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
 def _are_points(rows: Sequence[Any]) -> bool:
     """Whether there are so many rows as landmarks, and most have three numbers or more."""
-    good = [
-        isinstance(row, list) and len(row) > 2 and None not in map(_number, row) for row in rows
-    ]
+    good = [isinstance(row, list) and len(row) > 2 and None not in map(value, row) for row in rows]
     return len(rows) in _FIRST and 2 * sum(good) > len(rows)
 
 
 def _from_table(text: str, path: Path) -> list[list[str]]:
-    rows = _table(text)
+    rows = table_rows(text)
     for line, row in rows:
         for cell in row:
-            if _number(cell) is None:
+            if value(cell) is None:
                 raise LandmarkFileError(f"{path}, line {line}: {cell!r} is not a number")
     stated = re.search(r"n_points\s*:\s*(\d+)", text)
     if stated and int(stated[1]) != len(rows):
         raise LandmarkFileError(f"{path} has {len(rows)} rows, but says {stated[0]!r}")
     return [row for _, row in rows]
-
-
-def _table(text: str) -> list[tuple[int, list[str]]]:
-    """The cells of points in a table, with the numbers of their lines.
-
-    Columns are delimited by tabs, semicolons, commas or blanks, whichever give the most numbers;
-    where it is not commas, these may be decimal points. Raises ValueError for too many lines.
-    """
-    head, _, body = text.partition("{")
-    if "n_points" in head:  # the form of ibug
-        text = "\n" * head.count("\n") + body.partition("}")[0]
-    text = re.sub(r"(?m)^#\s*columns\s*=", "", text)  # the headings of 3D Slicer
-    text = re.sub(r"(?i)[(\[]\s*[cm]?m\s*[)\]]", "", text)  # units
-    lines = [
-        (number, line if '"' in line else re.sub(r"\s#\s.*", "", line))
-        for number, line in enumerate(text.splitlines(), 1)
-        if line.strip() and not line.lstrip().startswith(("#", "%", "//"))
-    ]
-    if len(lines) > _MOST:
-        raise ValueError(f"{len(lines)} lines are too many for landmarks")
-    tables = [_split([line for _, line in lines], delimiter) for delimiter in "\t;, "]
-    rows = max(tables, key=lambda rows: sum(min(3, _numbers(row)) for row in rows))
-    named = next(((k + 1, axes) for k, row in enumerate(rows) if (axes := _axes(row))), None)
-    titles = itertools.takewhile(_is_title, rows)
-    data, axes = named or (len(list(titles)), None)
-    columns = axes or _columns(rows[data:])
-    return [
-        (number, [row[c] for c in columns])
-        for (number, _), row in zip(lines[data:], rows[data:], strict=True)
-    ]
-
-
-def _split(lines: list[str], delimiter: str) -> list[list[str]]:
-    """Cells of lines, as many in each; for blanks, which names may contain, the last are right."""
-    rows = []
-    for line in lines:
-        line = " ".join(line.split()) if delimiter == " " else line
-        (cells,) = csv.reader([line], delimiter=delimiter, skipinitialspace=True)
-        cells = [cell.strip() for cell in cells]
-        cells = [cell if delimiter == "," else cell.replace(",", ".") for cell in cells]
-        rows.append(["nan" if cell.lower() in _MISSING else cell for cell in cells])
-    width = max(map(len, rows), default=0)
-    absent = [[""] * (width - len(row)) for row in rows]
-    pairs = zip(absent, rows, strict=True)
-    return [a + row if delimiter == " " else row + a for a, row in pairs]
-
-
-def _is_title(row: list[str]) -> bool:
-    return not _numbers(row) and re.search(r"[^\W\d_]", "".join(row)) is not None
-
-
-def _numbers(row: list[str]) -> int:
-    return sum(_number(cell) is not None for cell in row)
-
-
-def _axes(heading: list[str]) -> list[int] | None:
-    """Which columns are x, y and z by their headings, such as pos_x, or 3D Slicer's l, p, s."""
-    words = [re.findall("[a-z]+", name.lower()) for name in heading]
-    for axes in ("xyz", "lps", "ras"):
-        found = [[c for c, of in enumerate(words) if axis in of] for axis in axes]
-        if all(found):
-            return [at[0] for at in found]
-    return None
-
-
-def _columns(rows: list[list[str]]) -> list[int]:
-    """Which columns are x, y and z without headings: all that hold numbers, but for an index."""
-    columns = list(zip(*rows, strict=True))
-    values = [[_number(cell) for cell in column] for column in columns]
-    held = [
-        c
-        for c, of in enumerate(values)
-        if 2 * of.count(None) < len(of) and any(v is not None and not math.isnan(v) for v in of)
-    ]
-    index = len(held) == 4 and all(cell.isdecimal() for cell in columns[held[0]])
-    return held[1:] if index else held
 
 
 def _npy_header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
