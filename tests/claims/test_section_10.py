@@ -42,3 +42,21 @@ def test_the_worst_level_is_that_whose_interval_reaches_highest():
     assert section_10.worst(section_10.relative(row, base)).value == found[16]
     noisy = row | {"32": np.array([1.0, 5, 9])}
     assert section_10.worst(section_10.relative(noisy, base)).interval[1] > 0
+
+
+def test_labels_are_compared_with_the_most_frequent_one():
+    truth = np.array(["a", "a", "a", "b"])
+    people = np.arange(4)
+    assert section_10.better_than_guessing(truth, truth, people).value == 0.25
+    assert section_10.better_than_guessing(np.full(4, "a"), truth, people).value == 0
+    assert section_10.better_than_guessing(np.full(4, "b"), truth, people).value == -0.5
+
+
+def test_scans_of_others_are_of_one_person_for_one_person():
+    subjects = np.array([7, 7, 3, 3, 9])
+    rows = section_10.of_others(subjects, np.random.default_rng(0))
+    whose = subjects[rows]
+    assert whose[0] == whose[1]
+    assert whose[2] == whose[3]
+    assert sorted({int(whose[0]), int(whose[2]), int(whose[4])}) == [3, 7, 9]
+    assert set(rows) == {1, 3, 4}  # the last scan of each

@@ -123,3 +123,24 @@ def test_labels_of_the_released_identities_are_mostly_right():
     assert right["gender"] > 0.9
     assert right["ancestry"] > 0.9
     assert right["age"] > 0.5  # of three groups
+
+
+def test_unseen_subjects_are_labelled_by_others(clouds):
+    x, labels = clouds
+    people = Identities(np.arange(len(x)) // 4, np.zeros(len(x), int), x, labels)
+    truth = annotation.groups(labels)
+    told = annotation.of_unseen(people)
+    assert [row["gender"].name for row in told] == truth["gender"].tolist()
+    # one subject of a cluster of her own: who was trained without her cannot know her
+    alone = np.arange(len(x)) < 4
+    odd = labels.copy()
+    odd["ancestry"][alone] = "other"
+    told = annotation.of_unseen(Identities(people.subjects, people.expressions, x, odd))
+    assert "other" not in {row["ancestry"].name for row in told[:4]}
+
+
+def test_pairs_of_one_group():
+    labels = np.array(
+        [("female", "asian", 20), ("female", "asian", 29), ("male", "asian", 20)], LABELS
+    )
+    assert annotation.pairs_of_one_group(labels).tolist() == [True, False, False]

@@ -106,3 +106,18 @@ def test_bad_faces_are_named(scans, uv):
     broken[7] = np.nan
     with pytest.raises(MeshError, match="NaN"):
         identity.chip(broken, scans.textures[0], uv, scans.template)
+
+
+def test_recognition_is_the_share_of_pairs_in_the_right_order():
+    same = np.array([True, True, False, False])
+    assert identity.recognition(np.array([0.1, 0.2, 0.3, 0.4]), same) == 1
+    assert identity.recognition(np.array([0.1, 0.35, 0.3, 0.4]), same) == 0.75
+    assert np.isnan(identity.recognition(np.array([0.1, 0.2]), np.array([True, True])))
+
+
+def test_a_portrait_of_any_size(scans, uv):
+    face = scans.geometry[0], scans.textures[0], uv, scans.template
+    large = identity.portrait(*face, size=480)
+    assert large.shape == (480, 480, 3)
+    small = large.reshape(240, 2, 240, 2, 3).mean(axis=(1, 3))
+    assert np.abs(small - identity.portrait(*face)).mean() < 2

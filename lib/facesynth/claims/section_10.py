@@ -66,3 +66,20 @@ def relative(row: Draws, base: Draws) -> dict[int, Measured]:
 def worst(by_level: Mapping[int, Measured]) -> Measured:
     """Of what `relative` found, the level where the row does worst."""
     return max(by_level.values(), key=lambda number: number.interval[1])
+
+
+def better_than_guessing(
+    said: NDArray[np.str_], truth: NDArray[np.str_], subjects: NDArray[np.integer], seed: int = 0
+) -> Measured:
+    """By how much more often labels (n,) are right than always the most frequent one, by person."""
+    names, counts = np.unique(truth, return_counts=True)
+    by_guess = truth == names[counts.argmax()]
+    right = (said == truth).astype(float)
+    return intervals.mean(right - by_guess, subjects, seed, tolerance=0.2)
+
+
+def of_others(subjects: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.intp]:
+    """For each scan (n,) the last scan of somebody else: subjects change places at random."""
+    names, which = np.unique(subjects, return_inverse=True)
+    last = len(subjects) - 1 - np.unique(subjects[::-1], return_index=True)[1]
+    return last[np.searchsorted(names, rng.permutation(names))][which]

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.model_selection import GroupKFold
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from facesynth.dataset import aligned_scan, dataset
@@ -115,6 +116,12 @@ def groups(labels: NDArray[np.void]) -> dict[str, NDArray[np.str_]]:
     }
 
 
+def pairs_of_one_group(labels: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Whether both of a pair are of the same groups (p,), in the order of `identity.pairs`."""
+    first, second = np.triu_indices(len(labels), 1)
+    return np.all([of[first] == of[second] for of in groups(labels).values()], axis=0)
+
+
 class Annotator(BaseEstimator):
     """Assigns descriptors to the nearest cluster of labelled ones.
 
@@ -151,6 +158,21 @@ class Annotator(BaseEstimator):
             for labels, p in zip(found, model.predict_proba(rows), strict=True):
                 labels[name] = Label(str(model.classes_[p.argmax()]), float(p.max()))
         return found
+
+
+def of_unseen(people: Identities, folds: int = 5) -> list[dict[str, Label]]:
+    """Labels of scans (n,) by annotators that were trained without their subjects.
+
+    Raises what `Annotator` does, and ValueError where there are fewer subjects than folds.
+    """
+    found: list[dict[str, Label]] = [{} for _ in range(len(people))]
+    split = GroupKFold(folds).split(people.descriptors, groups=people.subjects)
+    for learn, ask in split:
+        part = people.take(learn)
+        known = Annotator().fit(part.descriptors, part.labels)
+        for k, labels in zip(ask, known.predict(people.descriptors[ask]), strict=True):
+            found[k] = labels
+    return found
 
 
 @functools.cache

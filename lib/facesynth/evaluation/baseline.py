@@ -11,6 +11,7 @@ from facesynth.files import arrays
 from facesynth.morphable_model import Floats, MorphableModel
 
 AT_A_TIME = 1000  # geometries
+FEW = 100  # textures
 KINDS = ("3DMM", "copula 3DMM")
 
 
@@ -51,6 +52,21 @@ class Baseline:
         skin, shape = MorphableModel(k).fit(textures), MorphableModel(k).fit(geometry)
         both = np.hstack([skin.transform(textures), shape.transform(geometry)])
         return cls(skin, shape, Copula().fit(both), train.textures.shape[1])
+
+    def coefficients(self, faces: Faces | Dataset) -> tuple[Floats, Floats]:
+        """Coefficients (n, k) of textures and (n, k) of geometries: the projections of Eq. 1.
+
+        Textures of fewer pixels than the models' are enlarged, each pixel to a square.
+        """
+        n, side = faces.textures.shape[:2]
+        times = max(self.side // side, 1)
+        of_skin = [
+            self.skin.transform(
+                part.repeat(times, 1).repeat(times, 2).reshape(len(part), -1).astype(np.float32)
+            )
+            for part in np.split(faces.textures, range(FEW, n, FEW))
+        ]
+        return np.concatenate(of_skin), self.shape.transform(faces.geometry.reshape(n, -1))
 
     def sample(self, n: int, seed: int) -> Faces:
         """The paper's baseline: n faces whose texture and geometry are normal and independent."""

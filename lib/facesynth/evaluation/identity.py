@@ -19,7 +19,7 @@ import joblib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
-from sklearn.metrics import roc_curve
+from sklearn.metrics import roc_auc_score, roc_curve
 from tqdm import tqdm
 
 from facesynth.files import pretrained
@@ -85,8 +85,9 @@ def portrait(
     uv: ArrayLike,
     template: Template | None = None,
     view: View = FRONT,
+    size: int = PICTURE,
 ) -> NDArray[np.uint8]:
-    """The picture that `chip` crops: (240, 240, 3) sRGB. Raises what `chip` does."""
+    """The picture that `chip` crops: (240, 240, 3) sRGB, or larger. Raises what `chip` does."""
     face_template = standard() if template is None else template
     picture = render(
         vertices,
@@ -95,7 +96,7 @@ def portrait(
         texture,
         camera=_camera(face_template, view.yaw),
         light=view.light,
-        size=PICTURE,
+        size=size,
         supersampling=1,
         background=GREY,
     )
@@ -212,6 +213,15 @@ def pairs(
     """
     first, second = np.triu_indices(len(descriptors), 1)
     return distances(descriptors)[first, second], subjects[first] == subjects[second]
+
+
+def recognition(d: Floats, same: NDArray[np.bool_]) -> float:
+    """How often a pair of one subject is nearer than a pair of two: the area under the ROC curve.
+
+    d (p,) distances of pairs, and whether each is of one subject, as `pairs` returns them. NaN
+    where one of the two kinds is missing.
+    """
+    return float(roc_auc_score(same, -d)) if 0 < same.sum() < len(same) else float("nan")
 
 
 def equal_error(d: Floats, same: NDArray[np.bool_]) -> tuple[float, float]:
