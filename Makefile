@@ -1,4 +1,6 @@
-# make book    the environment, every chapter executed at PRESET, build/html/index.html
+# make book    the environment, every chapter executed at PRESET, build/html/index.html;
+#              NUMBERS=check compares what was measured with data/results
+# make people  fetch the public data of real people that chapters 03 and 10 show
 # make test    the environment, format, lint, types and tests
 # make experiments   the whole experiment on corrupted data, hours; resumes
 # make faces   the data set of scanned faces, data/faces: some hours; resumes
@@ -8,6 +10,7 @@
 # make bench   every benchmark;  make lint;  make chapters (after editing book/NN_name.md);  make clean
 
 PRESET ?= standard
+NUMBERS ?=
 SEED ?= 0
 SCANNED ?= build/scanned
 SUBJECTS ?= 400
@@ -24,10 +27,10 @@ export VECLIB_MAXIMUM_THREADS := 1
 # Containers often forbid Python to keep bytecode: every process would compile all of PyTorch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: book chapters test lint bench experiments faces face-gans template complexion clean environment
+.PHONY: book people chapters test lint bench experiments faces face-gans template complexion clean environment
 
 book: environment
-	@$(BIN)/python book/build.py --preset $(PRESET) --seed $(SEED)
+	@$(BIN)/python book/build.py --preset $(PRESET) --seed $(SEED) --numbers "$(NUMBERS)"
 
 chapters: environment
 	@$(BIN)/python book/build.py --sync
@@ -62,6 +65,9 @@ face-gans: environment
 	@set -e; for model in textures geometries faces; do \
 		$(BIN)/facesynth train data/faces --model $$model --finer $(FINER) \
 			--out data/weights --runs build/face_gans; done
+
+people: environment
+	@$(BIN)/python -c 'from facesynth.people import real_data; real_data.fetch("")'
 
 template: environment
 	@$(BIN)/python -m facesynth.population.shipped

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -22,6 +23,8 @@ BARE_MATHS = "all => all.filter(m => !m.querySelector('mjx-container')).map(m =>
 MISSET_MATHS = """all => all
     .filter(m => m.querySelector("mjx-merror, [data-mml-node=merror], [fill=red]"))
     .map(m => m.querySelector("mjx-assistive-mml")?.textContent)"""
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
+WIDTHS = (1280, 390)  # pixels of a desk's window and of a phone's
 PART = 1800  # pixels of a page in one picture
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -70,8 +73,13 @@ def look(browser: Browser, path: Path, theme: str, screenshot: Path) -> Iterator
     yield from (f"maths not set: {m}" for m in page.eval_on_selector_all(".math", BARE_MATHS))
     for maths in page.eval_on_selector_all(".math", MISSET_MATHS):
         yield f"maths error: {maths}"
-    if page.evaluate(TOO_WIDE) > 0:
-        yield f"the page is {page.evaluate(TOO_WIDE)} px wider than the window"
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        if page.evaluate(TOO_WIDE) > 0:
+            yield f"the page is {page.evaluate(TOO_WIDE)} px wider than a window of {width} px"
+        for fault in Axe().run(page, options=WCAG).response["violations"]:
+            where = ", ".join(node["target"][0] for node in fault["nodes"][:3])
+            yield f"{fault['id']} at {width} px ({fault['help']}): {where}"
     take_pictures(page, screenshot)
     context.close()
 

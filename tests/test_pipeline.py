@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import nbformat
 import numpy as np
 import pytest
 import trimesh
@@ -19,8 +20,8 @@ R = 32
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Runs `facesynth` as it is installed from a wheel of the project's files."""
+def site(tmp_path_factory):
+    """A folder with the package as it is installed from a wheel of the project's files."""
     folder = tmp_path_factory.mktemp("wheel")
     source, site = folder / "source", folder / "site"
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -36,17 +37,6 @@ def run(tmp_path_factory):
     subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True)
     shutil.rmtree(source)
 
-    def facesynth(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "facesynth", *map(str, arguments)],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(site)},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
     code = "import facesynth; print(facesynth.__file__)"
     where = subprocess.run(
         [sys.executable, "-P", "-c", code],
@@ -57,6 +47,24 @@ def run(tmp_path_factory):
         check=True,
     )
     assert where.stdout.startswith(str(site))
+    return site
+
+
+@pytest.fixture(scope="module")
+def run(site):
+    """Runs the installed `facesynth`."""
+
+    def facesynth(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "facesynth", *map(str, arguments)],
+            cwd=site.parent,
+            env={**os.environ, "PYTHONPATH": str(site)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
     return facesynth
 
 
@@ -114,3 +122,69 @@ def test_from_scans_to_the_report(run, tmp_path):
     assert set(found["tables"]["identities"]["test"]) == columns
     page = (tmp_path / "report" / "index.html").read_text()
     assert "<table" in page
+
+
+# What is installed for the book and the tests only, a kernel may not import: Colab has none of it.
+GUARD = """\
+import sys
+from importlib.metadata import distribution, packages_distributions
+
+from packaging.requirements import Requirement
+
+
+def needed(names, extras):
+    found = set()
+    while names:
+        name = names.pop()
+        if name in found:
+            continue
+        found.add(name)
+        try:
+            requirements = map(Requirement, distribution(name).requires or ())
+        except ImportError:
+            continue
+        for r in requirements:
+            if not r.marker or any(r.marker.evaluate({"extra": e}) for e in extras):
+                names.add(r.name.lower().replace("_", "-"))
+    return found
+
+
+class Guard:
+    def find_spec(self, name, path=None, target=None):
+        if name in HIDDEN:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+if "ipykernel_launcher" in sys.orig_argv:
+    kept = needed({"facesynth"}, [""]) | needed({"ipykernel", "ipywidgets", "nbformat"}, [""])
+    extra = needed({"facesynth"}, ["", "book", "test"]) - kept
+    HIDDEN = {
+        module
+        for module, owners in packages_distributions().items()
+        if {owner.lower().replace("_", "-") for owner in owners} <= extra
+    }
+    assert {"jupytext", "papermill", "pytest", "meshmonk"} <= HIDDEN
+    sys.meta_path.insert(0, Guard())
+"""
+
+
+@pytest.mark.parametrize("chapter", ["02_morphable_model", "04_universal_mapping"])
+def test_a_chapter_runs_where_only_the_package_is_installed(site, tmp_path, chapter):
+    """As in Colab, after its first cell: no repository, no cache, nothing of the book's tools."""
+    (tmp_path / "guard").mkdir()
+    (tmp_path / "guard" / "sitecustomize.py").write_text(GUARD)
+    (tmp_path / "empty").mkdir()
+    notebook = [ROOT / "book" / f"{chapter}.ipynb", tmp_path / "done.ipynb"]
+    path = os.pathsep.join(map(str, (tmp_path / "guard", site)))
+    apart = {"FACESYNTH_DATA", "IPYTHONDIR", "MPLBACKEND"}
+    environment = {k: v for k, v in os.environ.items() if k not in apart}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "papermill", *map(str, notebook), "-p", "preset", "smoke"],
+        cwd=tmp_path / "empty",
+        env={**environment, "HOME": str(tmp_path), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    outputs = [cell.get("outputs") for cell in nbformat.read(notebook[1], 4).cells]
+    assert str(ROOT) not in str(outputs)

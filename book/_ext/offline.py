@@ -1,4 +1,4 @@
-"""Takes out of the pages what the theme brings and an offline reader's browser trips over."""
+"""Mends what the theme brings into the pages, and a reader's browser or screen reader trips over."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Any
 # A font that is preloaded "crossorigin" is refused in a page that was opened as a file; the style
 # sheet asks for the same fonts in a way that works.
 PRELOADED_FONT = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')
+# Who has no mouse could not scroll a wide table.
+WIDE_TABLE = 'class="pst-scrollable-table-container"'
 
 
 def without_thebe(
@@ -23,13 +25,14 @@ def is_thebe(file: Any) -> bool:
 
 
 def clean_up(app: Any, exception: Exception | None) -> None:
-    """Drop the links that preload fonts, and the theme's templates, which are no pages."""
+    """Let tables be scrolled by keys; drop preloaded fonts, and the theme's templates."""
     if exception:
         return
     for template in Path(app.outdir, "_static").glob("*webpack-macros.html"):
         template.unlink()
     for path in sorted(Path(app.outdir).rglob("*.html")):
         page = path.read_text(encoding="utf-8")
+        page = page.replace(WIDE_TABLE, f'{WIDE_TABLE} tabindex="0"')
         path.write_text(PRELOADED_FONT.sub("", page), encoding="utf-8")
 
 

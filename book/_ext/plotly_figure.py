@@ -35,7 +35,7 @@ class PlotlyFigure(MimeRenderPlugin):
         for script in ("plotly.min.js", "plotly_figure.js"):
             renderer.add_js_file(script, script, {"defer": "defer"})
         html = (
-            f'<div class="plotly-figure" role="img" aria-label="{escape(alt.strip())}" '
+            f'<div class="plotly-figure" role="group" aria-label="{escape(alt.strip())}" '
             f'style="height: {layout.get("height", DEFAULT_HEIGHT)}px">'
             f'<script type="application/json">{content}</script></div>'
         )

@@ -143,7 +143,7 @@ def execute_all(
     import matplotlib.font_manager  # noqa: F401  built here once, not by every kernel at once
 
     os.environ.update(kernel_environment(root, build))
-    failures = []
+    failures, times = [], {}
     pool = ThreadPoolExecutor(workers)  # the work is done in the kernels, which are processes
     # From last to first: the first have workers of their own, and leave no core idle at the end.
     jobs = {pool.submit(execute, c, parameters, root, folders[c]): c for c in reversed(waiting)}
@@ -153,6 +153,7 @@ def execute_all(
             try:
                 seconds = job.result()
                 say(f"{name}: cached" if seconds is None else f"{name}: done in {seconds:.0f} s")
+                times[name] = seconds or 0.0
             except BookError as error:
                 say(f"{name}: FAILED")
                 failures.append(str(error))
@@ -161,4 +162,7 @@ def execute_all(
         os._exit(130)  # without waiting for the chapters: a kernel ends when its parent is gone
     if failures:
         raise BookError("\n\n".join(failures))
+    say(f"where {sum(times.values()):.0f} s of the chapters went:")
+    for name, seconds in sorted(times.items(), key=lambda item: -item[1]):
+        say(f"{seconds:6.0f} s  {seconds / max(sum(times.values()), 1):4.0%}  {name}")
     return folders
