@@ -1,4 +1,4 @@
-"""Mends what the theme brings into the pages, and a reader's browser or screen reader trips over."""
+"""Mends what the theme brings into the pages and a reader's browser or screen reader trips over."""
 
 import re
 from pathlib import Path
