@@ -161,3 +161,9 @@ def test_interval_by_hand():
 def test_an_impossible_share_has_no_interval(k, n):
     with pytest.raises(ValueError, match=r"\bk\b|\bn\b"):
         intervals.count(k, n)
+
+
+def test_a_ratio_of_medians_is_of_the_same_units():
+    found = intervals.ratio_of_medians([2.0, 4.0, 6.0], [1.0, 2.0, 3.0], [0, 1, 2])
+    assert found.value == 2
+    assert found.interval == (2, 2)  # whoever is drawn

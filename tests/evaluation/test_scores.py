@@ -12,6 +12,7 @@ from facesynth.evaluation.scores import (
     _halves,
     as_scanned,
     by_level,
+    from_two,
     largest_half,
     level_draws,
     mean,
@@ -135,3 +136,12 @@ def test_the_nearest_image_is_found():
     assert which.tolist() == [7, 2]
     assert near[1] == 0
     assert near[0] == pytest.approx(3, abs=0.2)  # some pixels are white already
+
+
+def test_an_image_put_together_of_two_people_is_known_as_such():
+    scans = smooth(6, 1)
+    subjects = np.array([0, 0, 1, 1, 2, 2])
+    both = np.concatenate([scans[:1, :16], scans[2:3, 16:]], axis=1)  # upper half, lower half
+    alike = np.concatenate([scans[:1, :16], scans[1:2, 16:]], axis=1)  # two scans of one subject
+    images = np.concatenate([both, alike, scans[4:5]])
+    assert from_two(images, scans, subjects).tolist() == [True, False, False]

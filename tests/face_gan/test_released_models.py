@@ -88,6 +88,22 @@ def test_all_scans_are_compared_with_clean_ones():
     }
 
 
+def test_differences_of_kinds_are_paired_by_their_seeds():
+    def run(scans, distance):
+        return {
+            "scans": scans,
+            "masks": "paired",
+            "loss": damaged_scans.OURS,
+            "to clean scans held out": {"mean": distance},
+        }
+
+    found = {"runs": [run("all", 5.0), run("clean", 4.0), run("all", 8.0), run("clean", 6.0)]}
+    every, clean = (damaged_scans.runs(found, scans) for scans in ("all", "clean"))
+    assert damaged_scans.distances(every).tolist() == [5, 8]
+    assert damaged_scans.difference(every, clean).value == 1.5
+    assert damaged_scans.runs(found, "all", masks="none") == []
+
+
 def test_generated_faces_are_whole_and_none_is_another():
     made = facesynth.synthesize(16, seed=5)
     shapes = np.stack([face.vertices for face in made])

@@ -59,6 +59,16 @@ def statistic(
     return _widened(float(of(np.arange(len(which)))), np.array(found), n, tolerance)
 
 
+def ratio_of_medians(
+    a: ArrayLike, b: ArrayLike, units: ArrayLike, seed: int = 0, tolerance: float = TOLERANCE
+) -> Measured:
+    """The median of a (n,) over that of b (n,), of the same units (n,). Raises as `statistic`."""
+    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    return statistic(
+        lambda rows: float(np.median(x[rows]) / np.median(y[rows])), units, seed, 200, tolerance
+    )
+
+
 def of_draws(found: ArrayLike, tolerance: float = TOLERANCE) -> Measured:
     """The mean of a statistic (n,) over draws of all that it depends on, and 95 % of them."""
     x = np.asarray(found, np.float64)

@@ -234,6 +234,19 @@ def nearest(
     return which, np.sqrt(np.maximum(squared.min(axis=1), 0) / a.shape[1])
 
 
+def from_two(images: Images, others: Images, subjects: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """For which images (n, R, R, c) upper and lower half are nearest to two subjects, not to one.
+
+    others, subjects : (k, R, R, c) and (k,), of the scans among which the nearest is looked for
+    """
+    half = images.shape[1] // 2
+    whose = []
+    for part in (np.s_[:, :half], np.s_[:, half:]):
+        halves = [np.concatenate([x[part]] * 2, axis=1) for x in (images, others)]
+        whose.append(subjects[nearest(*halves)[0]])
+    return np.asarray(whose[0] != whose[1])
+
+
 def small_rows(images: Images | NDArray[np.bool_], side: int = 32) -> NDArray[np.float64]:
     """Average images (n, R, R, c) to side x side pixels, one row each: (n, side² c)."""
     rows = [block.mean(axis=(1, 3)).ravel() for block in _blocks(images, side)]

@@ -22,6 +22,8 @@ from tqdm import tqdm
 from facesynth import gan
 from facesynth.dataset.aligned_scan import mapping
 from facesynth.dataset.dataset import Dataset
+from facesynth.evaluation import intervals
+from facesynth.evaluation.measured import Measured
 from facesynth.evaluation.scores import as_scanned
 from facesynth.evaluation.swd import sliced_wasserstein
 from facesynth.face_gan import models as face_gan
@@ -45,6 +47,7 @@ AS_PAPER: dict[str, Any] = {
     "learning_rate": 0.001,
 }
 LAST = 8  # lines of the log, over which the discriminator's loss is averaged
+TOLERANCE_OF_RUNS = 0.2  # of their differences
 DRAWS = 8  # sets of generated images, over whose distances is averaged
 
 
@@ -150,3 +153,25 @@ def comparison() -> dict[str, Any]:
     """What `compare` found, and comes with the package."""
     path = released_models.folder() / COMPARISON
     return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def runs(
+    found: dict[str, Any], scans: str, masks: str = "paired", loss: str = OURS
+) -> list[dict[str, Any]]:
+    """The training runs of one kind of a comparison, by their seeds."""
+    return [
+        run
+        for run in found["runs"]
+        if (run["scans"], run["masks"], run["loss"]) == (scans, masks, loss)
+    ]
+
+
+def distances(of: list[dict[str, Any]]) -> NDArray[np.float64]:
+    """How far from clean held-out scans the images of training runs are: (n,)."""
+    return np.array([run["to clean scans held out"]["mean"] for run in of])
+
+
+def difference(of: list[dict[str, Any]], others: list[dict[str, Any]]) -> Measured:
+    """How much farther runs of one kind are than those of another, paired by their seeds."""
+    n = min(len(of), len(others))
+    return intervals.runs(distances(of[:n]) - distances(others[:n]), TOLERANCE_OF_RUNS)
