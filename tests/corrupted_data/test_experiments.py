@@ -171,3 +171,29 @@ def test_the_command_writes_what_the_chapter_reads(two_trials, tmp_path, monkeyp
     monkeypatch.setitem(presets.PRESETS, "smoke", replace(SIZE, n_shapes=65))
     assert main(arguments) == 1
     assert "with different n_shapes" in capsys.readouterr().err
+
+
+def test_trials_are_found_by_their_settings():
+    usual = {"share": experiments.SHARE, "grow": 0, "shift": 0, "n": 200}
+    found = {
+        "trials": [
+            {"arm": "masked", "corrupted": 1} | usual,
+            {"arm": "plain", "corrupted": 100} | usual,
+            {"arm": "plain", "corrupted": 150} | usual | {"share": 0.9},
+        ]
+    }
+    assert experiments.trials_with(found, arm="plain") == found["trials"][1:2]
+    much = experiments.trials_with(found, arm="plain", share=0.9)
+    assert experiments.values("red", much) == [0.75]
+    assert experiments.values("corrupted", found["trials"]).tolist() == [1, 100, 150]
+
+
+def test_trials_trained_beside_each_other_are_those_trained_alone(tmp_path):
+    trials = {arm: Trial(arm) for arm in ("masked", "plain")}
+    folders = experiments.train_beside(trials, SIZE, tmp_path / "beside")
+    alone = experiments.train(trials["plain"], SIZE, tmp_path / "alone", progress=False)
+    assert list(folders) == ["masked", "plain"]
+    for ours, theirs in zip(
+        folders["plain"].generator().parameters(), alone.generator().parameters(), strict=True
+    ):
+        assert ours.equal(theirs)

@@ -8,8 +8,11 @@ An interrupted run resumes: finished trials are skipped, partly trained ones con
 
 import json
 import math
+import multiprocessing
 import os
 import statistics
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib import resources
@@ -126,6 +129,24 @@ def train(trial: Trial, size: presets.Preset, out: Path, *, progress: bool) -> g
     """Train a trial in a folder, or resume its training."""
     config = configuration(trial, size)
     return gan.train(config, training_images(trial, size), out / trial.name, progress=progress)
+
+
+def train_beside(
+    trials: Mapping[str, Trial], size: presets.Preset, out: Path
+) -> dict[str, gan.RunFolder]:
+    """Train some trials at once, each in a process and on a core of its own; with a bar for one."""
+    first, *others = trials
+    with ProcessPoolExecutor(
+        max(1, len(others)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=torch.set_num_threads,
+        initargs=(1,),
+    ) as beside:
+        pending = {
+            name: beside.submit(train, trials[name], size, out, progress=False) for name in others
+        }
+        done = {first: train(trials[first], size, out, progress=True)}
+        return done | {name: job.result() for name, job in pending.items()}
 
 
 @lru_cache(maxsize=2)
@@ -311,6 +332,21 @@ def published() -> dict[str, Any]:
     for name in [name for name in gans if "-larger/" in name]:
         kept["larger"] = gans.pop(name)
     return kept | {"trials": list(gans.values())}
+
+
+def trials_with(found: Mapping[str, Any], **settings: Any) -> list[dict[str, Any]]:
+    """The trials of `published` results with these settings, and otherwise the usual ones."""
+    wanted = {"share": SHARE, "grow": 0, "shift": 0} | settings
+    return [
+        row for row in found["trials"] if all(row[name] == value for name, value in wanted.items())
+    ]
+
+
+def values(name: str, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    """What was measured in each trial (n,); "red" is the share of its images that show it."""
+    if name == "red":
+        return np.array([row["corrupted"] / row["n"] for row in rows], np.float64)
+    return np.array([row[name] for row in rows], np.float64)
 
 
 def published_generator() -> gan.ImageGenerator:
