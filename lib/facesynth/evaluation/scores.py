@@ -242,8 +242,9 @@ def from_two(images: Images, others: Images, subjects: NDArray[np.integer]) -> N
     half = images.shape[1] // 2
     whose = []
     for part in (np.s_[:, :half], np.s_[:, half:]):
-        halves = [np.concatenate([x[part]] * 2, axis=1) for x in (images, others)]
-        whose.append(subjects[nearest(*halves)[0]])
+        # twice one below the other: as high as wide
+        ours, theirs = (np.concatenate([x[part]] * 2, axis=1) for x in (images, others))
+        whose.append(subjects[nearest(ours, theirs)[0]])
     return np.asarray(whose[0] != whose[1])
 
 
