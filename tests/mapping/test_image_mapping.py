@@ -7,11 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facesynth.mapping.image_mapping import (
+    ImageMapping,
+    between,
     bilinear,
     distortion,
     pixel_centres,
     rasterize,
     ray_cast_mapping,
+    shrunk,
     texels_per_mm2,
 )
 from facesynth.surface.mesh import FloatArray, IntArray, MeshArrayError, triangle_areas
@@ -128,3 +131,23 @@ def test_a_resolution_is_a_number_of_pixels():
     for resolution in (1, 0, 2.5):
         with pytest.raises(MeshArrayError, match="whole number of pixels"):
             ray_cast_mapping(symmetric_disk(), resolution)  # type: ignore[arg-type]
+
+
+def test_an_image_of_one_mapping_seen_by_another():
+    """A mapping of the same square turned by 90°: its image is the turned image."""
+    flat, faces = SQUARE
+    straight = ImageMapping(flat, faces, *rasterize(flat, faces, 4))
+    turned_uv = np.column_stack([1 - flat[:, 1], flat[:, 0]])  # counter-clockwise
+    turned = ImageMapping(turned_uv, faces, *rasterize(turned_uv, faces, 4))
+    image = np.random.default_rng(0).random((4, 4, 3))
+    found = (between(straight, turned) @ image.reshape(16, 3)).reshape(4, 4, 3)
+    assert np.allclose(found, np.rot90(image))
+
+
+def test_shrinking_averages_what_the_mask_holds():
+    image = np.array([[1.0, 3, 5, 5], [1, 3, 5, 5]]).repeat(2, axis=0)[..., None]  # (4, 4, 1)
+    assert shrunk(image, 2)[..., 0].tolist() == [[2, 5], [2, 5]]
+    mask = np.array([[1, 0, 1, 1], [1, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0]], dtype=bool)
+    assert shrunk(image, 2, mask)[..., 0].tolist() == [[1, 5], [0, 5]]
+    with pytest.raises(MeshArrayError, match="cannot be shrunk to 3"):
+        shrunk(image, 3)

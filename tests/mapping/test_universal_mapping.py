@@ -17,6 +17,8 @@ from facesynth.mapping.density import (
     DensityError,
     DensityWarning,
     density_weights,
+    image_areas,
+    image_density,
     region_density,
     settled,
 )
@@ -659,6 +661,15 @@ def test_symmetric_densities_have_symmetric_weights():
     exact = UniversalMapping(DISK, 16).vertex_weights
     assert np.array_equal(exact[DISK.mirror], exact)
     assert np.allclose(exact, weights, rtol=1e-3)
+
+
+def test_area_in_the_image_by_hand() -> None:
+    """Two triangles each get half of the square; on the surface they have 4 and 12 mm²."""
+    vertices = np.array([[0.0, 0, 0], [2, 0, 0], [2, 4, 0], [-4, 4, 0]])
+    faces, uv = np.array([[0, 1, 2], [0, 2, 3]]), np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
+    assert np.allclose(image_areas(uv, faces), [1 / 3, 1 / 6, 1 / 3, 1 / 6])
+    # (1/3) / (16/3), (1/6) / (4/3) and (1/6) / 4, over 1 / 16
+    assert np.allclose(image_density(vertices, faces, uv), [1, 2, 1, 2 / 3])
 
 
 def test_a_density_that_cannot_be_met_is_refused():

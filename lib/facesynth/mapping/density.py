@@ -71,9 +71,8 @@ def density_weights(
     wanted = wanted / np.average(wanted, weights=surface)
     weights, best, least = np.ones(len(surface)), np.ones(len(surface)), np.inf
     for _ in range(_ROUNDS):
-        uv = springs.solve(weights)
-        image = vertex_areas(np.column_stack([uv, np.zeros(len(uv))]), springs.faces)
-        found = image / surface / image.sum() * surface.sum()
+        uv = springs.solve(weights)  # Eq. 4 to 6
+        found = image_density(springs.points, springs.faces, uv)
         lacking = np.log(wanted / np.maximum(found, 1e-12))
         error = float(np.sqrt(np.average(lacking**2, weights=surface)))
         if error < least:
@@ -92,6 +91,23 @@ def density_weights(
             best,
         )
     return best
+
+
+def image_areas(uv: FloatArray, faces: ArrayLike) -> FloatArray:
+    """The image's area (m,) that each vertex gets, a third of its triangles', from uv (m, 2).
+
+    Its product with a region's membership (m,) is the share of the image that the region takes up.
+    """
+    return vertex_areas(np.column_stack([uv, np.zeros(len(uv))]), faces)
+
+
+def image_density(vertices: ArrayLike, faces: ArrayLike, uv: FloatArray) -> FloatArray:
+    """Area (m,) of the image for each mm² of the surface around a vertex, over that of the whole.
+
+    1 is a vertex's fair share; the mean over the surface is 1.
+    """
+    surface, image = vertex_areas(vertices, faces), image_areas(uv, faces)
+    return image / surface * (surface.sum() / image.sum())
 
 
 @functools.lru_cache(maxsize=8)

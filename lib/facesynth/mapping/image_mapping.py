@@ -189,6 +189,29 @@ def bilinear(uv: FloatArray, resolution: int) -> csr_array:
     return interpolation(pixels.reshape(4, -1).T, weights.reshape(4, -1).T, resolution**2)
 
 
+def between(source: ImageMapping, target: ImageMapping) -> csr_array:
+    """The operator (T², S²) that takes images of one mapping to those of another of the same mesh.
+
+    Each pixel of `target` sees a point of the surface, and looks it up in the image of `source`.
+    """
+    return bilinear(target.barycentric @ source.uv, source.resolution)
+
+
+def shrunk(image: ArrayLike, resolution: int, mask: ArrayLike | None = None) -> FloatArray:
+    """An image (f R, f R, c), and its mask, to (R, R, c): means of what the mask holds, or else 0.
+
+    Raises `MeshArrayError` if the image's side is no multiple of the resolution.
+    """
+    pixels = np.asarray(image, dtype=np.float64)
+    side, factor = check_resolution(resolution), len(pixels) // resolution
+    if pixels.shape[:2] != (factor * side, factor * side):
+        raise MeshArrayError(f"an image of {pixels.shape[:2]} pixels cannot be shrunk to {side}")
+    weight = np.ones(pixels.shape[:2]) if mask is None else np.asarray(mask, dtype=np.float64)
+    blocks = (side, factor, side, factor, -1)  # (R, f, R, f, c)
+    total = (pixels * weight[..., None]).reshape(blocks).sum(axis=(1, 3))
+    return np.asarray(total / np.maximum(weight.reshape(blocks).sum(axis=(1, 3)), 1))
+
+
 def cross_2d(a: FloatArray, b: FloatArray) -> FloatArray:
     """Return the cross products (k,) of plane vectors (k, 2): twice the area they span."""
     return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
