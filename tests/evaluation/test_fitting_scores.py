@@ -5,6 +5,8 @@ import pytest
 
 from facesynth.evaluation.fitting_scores import (
     canonical_correlations,
+    compare,
+    distances,
     l2_norm,
     retrieval,
     vertex_distance,
@@ -20,6 +22,24 @@ def test_distances_by_hand() -> None:
     np.testing.assert_allclose(l2_norm(predicted, true), [13])
     with pytest.raises(PairsError, match="cannot be compared"):
         l2_norm(predicted, np.zeros((2, 6)))
+
+
+def test_distances_of_points_in_the_plane() -> None:
+    found = distances([[[3.0, 4.0], [0.0, 1.0]]], np.zeros((1, 2, 2)))
+    np.testing.assert_allclose(found, [[5, 1]])
+
+
+def test_methods_are_compared_scan_by_scan() -> None:
+    """Errors that differ by half a mm on every scan: the difference is certain, the means not."""
+    ours = np.array([1.0, 2.0, 4.0, 5.0])
+    found = compare({"theirs": ours + 0.5, "ours": ours}, [0, 0, 1, 1], "ours")
+    assert list(found) == ["ours", "theirs"]
+    assert found["theirs"].mean.value == 3.5
+    np.testing.assert_allclose(found["theirs"].more.interval, 0.5)
+    assert found["ours"].more.value == 0
+    low, high = found["ours"].mean.interval
+    assert low < 1.6  # by subject 1.5 and 4.5
+    assert high > 4.4
 
 
 def test_a_prediction_is_nearest_to_its_own_subject() -> None:
@@ -44,6 +64,8 @@ def test_correlations_on_unseen_subjects() -> None:
     assert known.min() > 0.9
     chance = canonical_correlations(rng.permutation(T), G, subjects, pairs=2)
     assert np.abs(chance).max() < 0.3
+    few = slice(0, 12)  # 11 numbers for each of 12 samples always correlate on these
+    assert canonical_correlations(rng.permutation(T)[few], G[few], pairs=1) > 0.9
 
 
 def test_what_labels_explain_is_taken_out() -> None:
