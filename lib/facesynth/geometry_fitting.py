@@ -183,7 +183,7 @@ class LeastSquaresFit(_CoefficientFit):
     """
 
     def _relate(self, alpha_t: Floats, alpha_g: Floats) -> None:
-        # Eq. 19. Coefficients of the training set are uncorrelated: A_t A_t^T is diagonal.
+        # Eq. 19. These coefficients are uncorrelated: A_t A_t^T is diagonal.
         gram_t = self.texture_model_.singular_values_**2
         self.coef_ = ((alpha_t / gram_t).T @ alpha_g).astype(alpha_g.dtype)
 
@@ -247,7 +247,7 @@ class MaximumLikelihoodFit(_Fit):
         self.weight_ = float(w)
         self.coefficient_variance_ = values[:k] / (n - 1)  # Eq. 15: they are uncorrelated
         self.noise_variance_ = self._noise(T, U_t)
-        # Eq. 14 as it must read: beta* = (U_t^T S^-1 U_t + S_beta^-1)^-1 U_t^T S^-1 (t - mu_Mt)
+        # Eq. 14 as it must read: (U_t^T S^-1 U_t + S_beta^-1)^-1 U_t^T S^-1 (t - mu_Mt)
         U_t /= np.sqrt(self.noise_variance_)
         normal = U_t @ U_t.T + np.diag(1 / self.coefficient_variance_)
         U_t *= w / np.sqrt(self.noise_variance_)  # U_t^T S^-1
