@@ -21,8 +21,10 @@ from typing import Any
 import nbformat
 
 from _pipeline.chapters import BookError, notebook_text, plain, read_yaml, say
+from facesynth.rendering.turning import MIME as TURNTABLE
 
 PLOTLY = "application/vnd.plotly.v1+json"
+INTERACTIVE = (PLOTLY, TURNTABLE)
 
 
 def with_outputs(chapter: Path, folder: Path, parameters: dict[str, Any]) -> Any:
@@ -61,7 +63,9 @@ def problems(notebook: Any) -> Iterator[str]:
         where = f"code cell {number} ({cell.source.strip().splitlines()[0][:50]!r})"
         tags = cell.metadata.get("tags", [])
         shown = [output for output in cell.outputs if "data" in output]
-        figures = [o for o in shown if any(m == PLOTLY or m.startswith("image/") for m in o.data)]
+        figures = [
+            o for o in shown if any(m in INTERACTIVE or m.startswith("image/") for m in o.data)
+        ]
         options = cell.metadata.get("mystnb", {})
         if any(output.output_type == "error" for output in cell.outputs):
             yield f"{where} holds an error"
@@ -76,10 +80,18 @@ def problems(notebook: Any) -> Iterator[str]:
 
 
 def bundled_scripts() -> dict[str, Path]:
-    """Return the scripts that the pages load, from the installed packages: no CDN is asked."""
+    """Return the scripts that the pages load, from the installed packages: no CDN is asked.
+
+    Raises BookError where a package of npm's is missing.
+    """
+    modules = Path(sys.prefix) / "node_modules"
+    viewer = modules / "@google/model-viewer/dist/model-viewer-umd.min.js"
+    if not viewer.exists():
+        raise BookError(f"{viewer} is missing: run `make environment`")
     plotly = importlib.metadata.distribution("plotly")
     mathjax = importlib.metadata.distribution("sphinx-mathjax-offline")
     return {
+        "model-viewer.min.js": viewer,
         "plotly.min.js": Path(str(plotly.locate_file("plotly/package_data/plotly.min.js"))),
         "tex-svg-full.js": Path(
             str(mathjax.locate_file("sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"))
