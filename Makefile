@@ -80,9 +80,9 @@ clean:
 
 environment: .venv/installed
 
-# Installed again only when pyproject.toml changes. uv installs a minute faster than pip; where it
+# Installed again only when pyproject.toml or the list of npm's packages changes. uv installs a minute faster than pip; where it
 # cannot reach the index (pip's own settings are not uv's), pip does the same.
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml book/package.json book/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "facesynth needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.12"; exit 1; }
 	@echo "== environment in .venv (a few minutes the first time: PyTorch is large)"
@@ -90,4 +90,6 @@ environment: .venv/installed
 	@$(BIN)/python -m pip install --quiet --upgrade uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[test]" || \
 		$(BIN)/python -m pip install --quiet --editable ".[test]"
+	@cp book/package.json book/package-lock.json .venv
+	@$(BIN)/npm ci --prefix .venv --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -17,6 +17,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 BROKEN = "images => images.filter(i => !i.complete || !i.naturalWidth).map(i => i.src.slice(-80))"
 NAMELESS = "images => images.filter(i => !i.alt.trim()).map(i => i.src.slice(-80))"
+NO_VIEWER = "all => all.filter(t => !t.querySelector('model-viewer')?.alt).map(t => t.innerText)"
 UNLABELLED = "all => all.filter(f => !f.ariaLabel).map(f => f.outerHTML.slice(0, 80))"
 BARE_MATHS = "all => all.filter(m => !m.querySelector('mjx-container')).map(m => m.textContent)"
 # MathJax sets what it does not know in red, or as an error.
@@ -39,6 +40,12 @@ def scroll_through(page: Page) -> None:
     for figure in page.locator(".plotly-figure").all():
         figure.scroll_into_view_if_needed()
         figure.locator("css=.main-svg").first.wait_for(state="attached", timeout=30_000)
+    for face in page.locator(".turntable, .generator").all():
+        face.scroll_into_view_if_needed()
+        face.and_(page.locator(".drawn")).wait_for(timeout=60_000)
+    for generator in page.locator(".generator").all():
+        generator.get_by_role("button", name="New face").click()
+        generator.and_(page.locator(".made")).wait_for(timeout=60_000)
     page.locator("html").evaluate("() => document.fonts.ready")
     page.wait_for_function("[...document.images].every(image => image.complete)")
     page.evaluate("window.scrollTo(0, 0)")
@@ -70,6 +77,8 @@ def look(browser: Browser, path: Path, theme: str, screenshot: Path) -> Iterator
     yield from (f"image without alt: {s}" for s in page.eval_on_selector_all("img", NAMELESS))
     for figure in page.eval_on_selector_all(".plotly-figure", UNLABELLED):
         yield f"figure without aria-label: {figure}"
+    for face in page.eval_on_selector_all(".turntable, .generator", NO_VIEWER):
+        yield f"face that does not turn, or without alt: {face}"
     yield from (f"maths not set: {m}" for m in page.eval_on_selector_all(".math", BARE_MATHS))
     for maths in page.eval_on_selector_all(".math", MISSET_MATHS):
         yield f"maths error: {maths}"

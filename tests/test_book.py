@@ -2,6 +2,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from _pipeline import results
 from _pipeline.chapters import ROOT, BookError, chapters, notebook_text, paired, sync
 from _pipeline.execution import execute, execute_all, kernel_environment, key
-from _pipeline.pages import PLOTLY, problems, with_outputs
+from _pipeline.pages import PLOTLY, TURNTABLE, problems, with_outputs
 from facesynth.claims.judgement import record
 from facesynth.evaluation.measured import Measured
 from facesynth.people import real_data
@@ -311,6 +312,7 @@ def test_a_reference_of_something_else_is_refused(executed):
 
 PICTURE = nbformat.v4.new_output("display_data", {"image/png": "", "text/plain": "<Figure>"})
 TURNING = nbformat.v4.new_output("execute_result", {PLOTLY: {"data": [], "layout": {}}})
+TEXTURED = nbformat.v4.new_output("execute_result", {TURNTABLE: {}})
 STDERR = nbformat.v4.new_output("stream", name="stderr", text="a warning")
 ERROR = nbformat.v4.new_output("error", ename="KeyError", evalue="x", traceback=["..."])
 DESCRIBED = {"mystnb": {"image": {"alt": "a face"}, "figure": {"caption": "A face."}}}
@@ -324,7 +326,7 @@ def notebook(outputs, **metadata):
     return nbformat.v4.new_notebook(cells=[parameters, cell])
 
 
-@pytest.mark.parametrize("figure", [PICTURE, TURNING])
+@pytest.mark.parametrize("figure", [PICTURE, TURNING, TEXTURED])
 def test_a_described_figure_is_accepted(figure):
     assert list(problems(notebook([figure], **DESCRIBED))) == []
 
@@ -334,6 +336,7 @@ def test_a_described_figure_is_accepted(figure):
     [
         ([PICTURE], {"mystnb": {"figure": {"caption": "A face."}}}, "text alternative"),
         ([TURNING], {"mystnb": {"figure": {"caption": "A face."}}}, "text alternative"),
+        ([TEXTURED], {"mystnb": {"image": {"alt": "a face"}}}, "without a caption"),
         ([PICTURE], {"mystnb": {"image": {"alt": "a face"}}}, "without a caption"),
         ([PICTURE, TURNING], DESCRIBED, "shows 2 outputs"),
         ([STDERR], {}, "writes to stderr: a warning"),
@@ -358,6 +361,8 @@ def test_one_parameters_cell(cells):
 
 
 # The book itself
+
+HEAVIEST = 3e6  # bytes of a page, beside faces in 3D
 
 
 @pytest.mark.parametrize("chapter", chapters(), ids=lambda chapter: chapter.stem)
@@ -399,3 +404,14 @@ def test_the_pages_in_a_browser_without_a_network():
     done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert pages.look_at_all(html, ROOT / "build/screenshots", browser) == []
+    heavy = [p.name for p in (html / "book").glob("*.html") if weight(p) > HEAVIEST]
+    assert not heavy, f"pages of more than {HEAVIEST / 1e6:g} MB"
+
+
+def weight(page: Path) -> int:
+    """Bytes of a page with its pictures, without the scripts that all share and the faces in 3D."""
+    text = re.sub(
+        r'<div class="(turntable|generator)">.*?</script>', "", page.read_text(), flags=re.S
+    )
+    pictures = re.findall(r'<img[^>]* src="(?!data:)([^"]+)"', text)
+    return len(text) + sum((page.parent / name).stat().st_size for name in {*pictures})

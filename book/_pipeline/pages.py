@@ -20,11 +20,14 @@ from typing import Any
 
 import nbformat
 
-from _pipeline.chapters import BookError, notebook_text, plain, read_yaml, say
+from _pipeline import in_browser
+from _pipeline.chapters import BookError, notebook_text, plain, read_yaml, say, toc_files
+from _pipeline.in_browser import node_module
 from facesynth.rendering.turning import MIME as TURNTABLE
 
 PLOTLY = "application/vnd.plotly.v1+json"
 INTERACTIVE = (PLOTLY, TURNTABLE)
+GENERATOR = "book/generator"  # the page that runs a network
 
 
 def with_outputs(chapter: Path, folder: Path, parameters: dict[str, Any]) -> Any:
@@ -80,14 +83,8 @@ def problems(notebook: Any) -> Iterator[str]:
 
 
 def bundled_scripts() -> dict[str, Path]:
-    """Return the scripts that the pages load, from the installed packages: no CDN is asked.
-
-    Raises BookError where a package of npm's is missing.
-    """
-    modules = Path(sys.prefix) / "node_modules"
-    viewer = modules / "@google/model-viewer/dist/model-viewer-umd.min.js"
-    if not viewer.exists():
-        raise BookError(f"{viewer} is missing: run `make environment`")
+    """Return the scripts that the pages load, from the installed packages: no CDN is asked."""
+    viewer = node_module("@google/model-viewer") / "dist/model-viewer-umd.min.js"
     plotly = importlib.metadata.distribution("plotly")
     mathjax = importlib.metadata.distribution("sphinx-mathjax-offline")
     return {
@@ -112,7 +109,7 @@ def stage(
     Raises BookError with the problems of all chapters.
     """
     apart = shutil.ignore_patterns(
-        "__pycache__", "build.py", "_pipeline", *(f"{c.stem}.*" for c in folders)
+        "__pycache__", "build.py", "package*.json", "_pipeline", *(f"{c.stem}.*" for c in folders)
     )
     shutil.copytree(root / "book", target / "book", ignore=apart)
     found = []
@@ -126,6 +123,9 @@ def stage(
     for name, path in bundled_scripts().items():
         shutil.copy(path, target / "book" / "_static" / name)
     toc, config = read_yaml(root / "_toc.yml"), read_yaml(root / "_config.yml")
+    if GENERATOR in toc_files(toc) and not preview:
+        for path in in_browser.files(root / "build").iterdir():
+            shutil.copy(path, target / "book" / "_static" / path.name)
     if preview:  # of some chapters: no parts, no links to the others
         toc = {"format": "jb-book", "root": toc["root"]}
         toc["chapters"] = [{"file": f"book/{chapter.name}"} for chapter in folders]

@@ -60,6 +60,16 @@ async function sliderOf(viewer, labels, title, textures) {
   return label;
 }
 
+// A canvas of side x side pixels as the viewer's texture, which it sees after an update.
+function canvasOf(viewer, side) {
+  const texture = viewer.createCanvasTexture();
+  Object.assign(texture.source.element, { width: side, height: side });
+  viewer.model.materials[0].pbrMetallicRoughness.baseColorTexture.setTexture(texture);
+  const context = texture.source.element.getContext("2d");
+  context.setTransform(1, 0, 0, -1, 0, side); // such textures begin with their lowest row
+  return { context, update: () => texture.source.update() };
+}
+
 // A function that paints the texture between two steps.
 async function painter(viewer, textures) {
   const images = await Promise.all(textures.map(async (address) => {
@@ -68,18 +78,14 @@ async function painter(viewer, textures) {
     await image.decode();
     return image;
   }));
-  const texture = viewer.createCanvasTexture();
-  const canvas = texture.source.element;
-  [canvas.width, canvas.height] = [images[0].width, images[0].height];
-  const context = canvas.getContext("2d");
-  viewer.model.materials[0].pbrMetallicRoughness.baseColorTexture.setTexture(texture);
+  const { context, update } = canvasOf(viewer, images[0].width);
   return (step) => {
     const before = Math.min(Math.floor(step), images.length - 1);
     context.globalAlpha = 1;
     context.drawImage(images[before], 0, 0);
     context.globalAlpha = step - before;
     if (step > before) context.drawImage(images[before + 1], 0, 0);
-    texture.source.update();
+    update();
   };
 }
 

@@ -48,25 +48,36 @@ def detailed(
     into another.
     """
     small = torch.from_numpy(np.ascontiguousarray(images, np.float32)).permute(0, 3, 1, 2)
-    side, m, s = small.shape[-1], MARGIN, SCALE
-    around = side + 2 * m
-    place = F.pad(places(side), (m,) * 4, mode="replicate")
-    fields = _fields(network.n_noise(around, around) - network.code, NOISE - network.code)
-    colours, displacements = [], []
+    noise = noise_of(network, small.shape[-1], latents)
     with torch.no_grad():
-        for low, z in zip(small.split(1), latents.split(1), strict=True):
-            padded = F.pad(low, (m,) * 4, mode="replicate")
-            code, mixture = z[:, : network.code], z[:, network.code :]
-            noise = mixture / mixture.square().mean().sqrt() @ fields
-            whole = network(padded, place, torch.cat([code, noise], 1))
-            colour = enlarged(padded) + whole[:, :SMALL] / AMPLIFIED
-            inner = np.s_[m * s : -m * s, m * s : -m * s]
-            colours.append(colour[0].permute(1, 2, 0).numpy()[inner])
-            if network.channels > SMALL:
-                step = whole[0, SMALL].numpy()[inner] / AMPLIFIED
-                displacements.append((step + 1) * 127.5 - ZERO)
-    mm = np.float32(DISPLACEMENT_STEP) * np.stack(displacements) if displacements else None
-    return np.stack(colours), mm
+        pairs = zip(small.split(1), noise.split(1), strict=True)
+        whole = torch.cat([refined(network, low, z) for low, z in pairs])
+    found = whole.permute(0, 2, 3, 1).contiguous().numpy()
+    if network.channels == SMALL:
+        return found, None
+    steps = (found[..., SMALL] + 1) * 127.5 - ZERO
+    return np.ascontiguousarray(found[..., :SMALL]), np.float32(DISPLACEMENT_STEP) * steps
+
+
+def noise_of(network: gan.Detailer, side: int, latents: Tensor) -> Tensor:
+    """What the network adds to small images of this side is chosen by (n, k): its code, and noise.
+
+    latents : (n, `NOISE`) standard normal numbers.
+    """
+    around = side + 2 * MARGIN
+    fields = _fields(network.n_noise(around, around) - network.code, NOISE - network.code)
+    code, mixture = latents[:, : network.code], latents[:, network.code :]
+    return torch.cat([code, mixture / mixture.square().mean(1, True).sqrt() @ fields], 1)
+
+
+def refined(network: gan.Detailer, small: Tensor, noise: Tensor) -> Tensor:
+    """Images (n, c, 2 r, 2 r) of small ones (n, 3, r, r) in [-1, 1]: colours, then displacement."""
+    m = MARGIN
+    place = F.pad(places(small.shape[-1]), (m,) * 4, mode="replicate")
+    padded = F.pad(small, (m,) * 4, mode="replicate")
+    detail = network(padded, place.expand(len(small), -1, -1, -1), noise) / AMPLIFIED
+    whole = torch.cat([enlarged(padded) + detail[:, :SMALL], detail[:, SMALL:]], 1)
+    return whole[..., m * SCALE : -m * SCALE, m * SCALE : -m * SCALE]
 
 
 @functools.lru_cache(maxsize=4)

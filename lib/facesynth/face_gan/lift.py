@@ -62,14 +62,17 @@ class Lift:
         drawn : (n, k) standard normal numbers, which choose one of the faces that belong to the
         coarse image. By default, the most likely one.
         """
-        coarse_mean, coarse = self._coarse
-        centre, root = self._posterior
-        y = small_rows(images, self._side) - coarse_mean
-        alpha = y @ coarse.T @ centre
+        alpha = self.coefficients(images)
         if drawn is not None:
-            alpha = alpha + drawn @ root
+            alpha = alpha + drawn @ self._posterior[1]
         flat = alpha.astype(np.float32) @ self.components.reshape(len(self.components), -1)
         return np.asarray(self.mean + flat.reshape(-1, *self.mean.shape), np.float32)
+
+    def coefficients(self, images: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The most likely coefficients alpha (n, k) of generated images (n, R, R, 3)."""
+        coarse_mean, coarse = self._coarse
+        y = small_rows(images, self._side) - coarse_mean
+        return np.asarray(y @ coarse.T @ self._posterior[0])
 
     @property
     def _side(self) -> int:

@@ -139,17 +139,17 @@ def to_glb(
     uv_down = np.column_stack([uv[:, 0], 1 - uv[:, 1]])  # glTF has v = 0 at row 0
     file = _Glb()
     attributes = {
-        "POSITION": file.vectors((base - centre) / scale, np.int16, bounds=True),
-        "NORMAL": file.vectors(_unit(mean_normals) * BYTE, np.int8, normalized=True),
-        "TEXCOORD_0": file.vectors(np.clip(uv_down, 0, 1) * UNSIGNED, np.uint16, normalized=True),
+        "POSITION": file.vectors(_whole((base - centre) / scale, np.int16), bounds=True),
+        "NORMAL": file.vectors(_whole(_unit(mean_normals) * BYTE, np.int8), normalized=True),
+        "TEXCOORD_0": file.vectors(uv_down.astype(np.float32)),
     }
     narrow = np.uint16 if len(base) <= UNSIGNED else np.uint32
     indices = file.accessor(np.asarray(faces, narrow).ravel(), "SCALAR", target=34963)
     morphed = [
         {
-            "POSITION": file.vectors(target / scale, np.int16, bounds=True),
+            "POSITION": file.vectors(_whole(target / scale, np.int16), bounds=True),
             "NORMAL": file.vectors(
-                np.clip(lean, -1, 1) * BYTE, np.int8, bounds=True, normalized=True
+                _whole(np.clip(lean, -1, 1) * BYTE, np.int8), bounds=True, normalized=True
             ),
         }
         for target, lean in zip(targets, bend.reshape(targets.shape), strict=True)
@@ -225,16 +225,15 @@ class _Glb:
         return len(self._views) - 1
 
     def vectors(
-        self, values: NDArray[Any], kind: Any, *, bounds: bool = False, normalized: bool = False
+        self, values: NDArray[Any], *, bounds: bool = False, normalized: bool = False
     ) -> int:
-        """Add an attribute (m, 2) or (m, 3) of whole numbers, rows padded to four bytes."""
-        whole = np.rint(values).astype(kind)
-        width = -(-whole[0].nbytes // 4) * 4
-        padded = np.zeros((len(whole), width // whole.itemsize), kind)
-        padded[:, : whole.shape[1]] = whole
+        """Add an attribute (m, 2) or (m, 3), rows padded to four bytes."""
+        width = -(-values[0].nbytes // 4) * 4
+        padded = np.zeros((len(values), width // values.itemsize), values.dtype)
+        padded[:, : values.shape[1]] = values
         view = self.view(padded.tobytes(), byteStride=width, target=34962)
         more = {"normalized": True} if normalized else {}
-        return self._add(whole, f"VEC{whole.shape[1]}", view, bounds, more)
+        return self._add(values, f"VEC{values.shape[1]}", view, bounds, more)
 
     def accessor(
         self, values: NDArray[Any], shape: str, *, bounds: bool = False, **more: int
@@ -273,6 +272,10 @@ class _Glb:
         chunks = struct.pack("<I4s", len(text), b"JSON") + text
         chunks += struct.pack("<I4s", len(self._content), b"BIN\0") + self._content
         return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+
+
+def _whole(values: NDArray[np.floating], kind: type[np.integer]) -> NDArray[np.integer]:
+    return np.rint(values).astype(kind)
 
 
 def _unit(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
