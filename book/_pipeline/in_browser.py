@@ -32,7 +32,7 @@ from facesynth.gan.detail import SCALE
 from facesynth.rendering import turning
 
 DETAILS = 2  # networks that add detail to the texture, each of which doubles its side
-COMPONENTS = 40  # of the geometries that the generator makes, at rest
+COMPONENTS = 36  # of the geometries that the generator makes, at rest
 SAMPLES = 400  # generated faces that those are found with
 COARSE = 2  # pixels of a geometry image, along a side, in one of the lift's
 SEED = 0  # of the face that the page shows first, and of the noise in all faces' pixels

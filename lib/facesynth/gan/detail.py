@@ -133,7 +133,7 @@ def waves(place: Tensor) -> Tensor:
 
 def places(side: int) -> Tensor:
     """Where the pixels of images lie (1, 2, side, side): |x| and y, in [-1, 1]."""
-    u = (torch.arange(side) + 0.5) / side * 2 - 1
+    u = (torch.arange(side, dtype=torch.float32) + 0.5) / side * 2 - 1
     y, x = torch.meshgrid(u, u.abs(), indexing="ij")
     return torch.stack([x, y])[None]
 
