@@ -41,6 +41,10 @@ def test_three_points_by_hand() -> None:
     np.testing.assert_allclose(model.transform([[4.0, 5.0]]), [[5]])
     np.testing.assert_allclose(model.inverse_transform([[10.0]]), [[7, 9]])
     np.testing.assert_allclose(model.mahalanobis([[10.0]]), [2])
+    np.testing.assert_allclose(model.along(0, [0, 2, -1]), [[1, 1], [7, 9], [-2, -3]])
+    # (5, -2) is 5 from the mean and orthogonal to the line; (4, 5) lies on it.
+    np.testing.assert_allclose(model.square_errors([[5.0, -2.0], [4.0, 5.0]]), [12.5, 0])
+    np.testing.assert_allclose(model.unexplained([[5.0, -2.0], [4.0, 5.0]]), [0.5])
 
 
 @pytest.mark.parametrize(("n", "d"), [(30, 200), (60, 60), (200, 30)])
@@ -90,6 +94,18 @@ def test_signs_do_not_depend_on_the_samples_order() -> None:
     np.testing.assert_allclose(forward.components_, backward.components_, atol=1e-9)
     largest = np.abs(forward.components_).argmax(axis=1)
     assert np.all(forward.components_[np.arange(8), largest] > 0)
+
+
+def test_what_components_miss_falls_to_the_square_error() -> None:
+    X = faces(40, 12)
+    model = MorphableModel(5).fit(X[:30])
+    missed = model.unexplained(X[30:])
+    assert missed.shape == (5,)
+    assert np.all(np.diff(missed) <= 0)
+    whole = np.square(X[30:] - model.mean_).mean()
+    np.testing.assert_allclose(missed[-1], model.square_errors(X[30:]).mean() / whole)
+    ratios = MorphableModel(5).fit(X).explained_variance_ratio_
+    np.testing.assert_allclose(1 - MorphableModel(5).fit(X).unexplained(X), np.cumsum(ratios))
 
 
 def test_projection_is_the_nearest_face_of_the_model() -> None:

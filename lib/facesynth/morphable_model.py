@@ -107,6 +107,21 @@ class MorphableModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """Faces (n, d) of coefficients alpha (n, k): the linear combination of Eq. 1."""
         return self.mean_ + self._coefficients(X) @ self.components_  # Eq. 1, left
 
+    def along(self, component: int, steps: ArrayLike) -> Floats:
+        """Faces (s, d), (s,) standard deviations from the mean along one component."""
+        check_is_fitted(self)
+        sigma = np.sqrt(self.explained_variance_[component])
+        return self.mean_ + np.outer(np.asarray(steps) * sigma, self.components_[component])
+
+    def unexplained(self, X: ArrayLike) -> Floats:
+        """Shares (k,) of the variance of faces (n, d) that the first 1, ..., k components miss."""
+        off = np.square(np.asarray(X) - self.mean_).sum(axis=1).mean()
+        return 1 - np.cumsum(np.square(self.transform(X)).mean(axis=0)) / off
+
+    def square_errors(self, X: ArrayLike) -> Floats:
+        """Mean square errors (n,) of faces (n, d) that are projected onto the model."""
+        return np.square(self.inverse_transform(self.transform(X)) - np.asarray(X)).mean(axis=1)
+
     def mahalanobis(self, X: ArrayLike) -> Floats:
         """Distances (n,) of coefficients (n, k) from the mean face, in standard deviations."""
         return np.linalg.norm(self._coefficients(X) / np.sqrt(self.explained_variance_), axis=1)

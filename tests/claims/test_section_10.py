@@ -21,12 +21,6 @@ def test_the_gap_of_a_gaussian_is_small_and_of_two_peaks_large():
     assert section_10.gap(np.repeat([0.0, 1.0], 200)).value > 0.3
 
 
-def test_the_ratio_of_medians_resamples_people():
-    usual = np.array([1.0, 2.0, 3.0, 4.0])
-    found = section_10.ratio(2 * usual, usual, np.array([0, 0, 1, 1]))
-    assert found.value == found.interval[0] == found.interval[1] == 2
-
-
 def test_memorised_faces_are_taken_more_often_than_held_out_ones():
     people = np.arange(60)
     held_out = RNG.normal(0.5, 0.05, 60)

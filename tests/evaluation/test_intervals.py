@@ -135,6 +135,15 @@ def test_an_area_by_hand():
         intervals.area([0, 1, 1], [0, 1, 2])
 
 
+def test_a_ratio_of_means_by_hand():
+    assert intervals.ratio([2, 4, 6, 8], [1, 2, 3, 4]).interval == pytest.approx((2, 2))
+    found = intervals.ratio([9, 27, 9, 27], [1, 3, 3, 1], power=0.5)
+    assert found.value == pytest.approx(3)  # the root of 18 / 2
+    low, high = found.interval
+    assert 1 < low < 3 < high < 6
+    assert intervals.ratio([1, 4, 100], [1, 2, 3], units=[0, 1, 2], of=np.median).value == 2
+
+
 def test_effect_size():
     assert intervals.effect([1.0, 2.0, 3.0]) == 2.0
 
@@ -161,9 +170,3 @@ def test_interval_by_hand():
 def test_an_impossible_share_has_no_interval(k, n):
     with pytest.raises(ValueError, match=r"\bk\b|\bn\b"):
         intervals.count(k, n)
-
-
-def test_a_ratio_of_medians_is_of_the_same_units():
-    found = intervals.ratio_of_medians([2.0, 4.0, 6.0], [1.0, 2.0, 3.0], [0, 1, 2])
-    assert found.value == 2
-    assert found.interval == (2, 2)  # whoever is drawn

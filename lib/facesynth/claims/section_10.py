@@ -34,13 +34,6 @@ def gap(near: Floats, seed: int = 0) -> Measured:
     return intervals.statistic(kolmogorov, np.arange(len(near)), seed)
 
 
-def ratio(near: Floats, usual: Floats, subjects: NDArray[np.integer], seed: int = 0) -> Measured:
-    """The median distance (n,) of held-out scans to faces, over that to as many training scans."""
-    return intervals.statistic(
-        lambda rows: float(np.median(near[rows]) / np.median(usual[rows])), subjects, seed
-    )
-
-
 def taken_more(
     near: Floats, held_out: Floats, subjects: NDArray[np.integer], threshold: float
 ) -> Measured:

@@ -5,6 +5,7 @@ training runs, are drawn, with all that is known of each.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,13 +60,23 @@ def statistic(
     return _widened(float(of(np.arange(len(which)))), np.array(found), n, tolerance)
 
 
-def ratio_of_medians(
-    a: ArrayLike, b: ArrayLike, units: ArrayLike, seed: int = 0, tolerance: float = TOLERANCE
+def ratio(
+    a: ArrayLike,
+    b: ArrayLike,
+    seed: int = 0,
+    power: float = 1,
+    units: ArrayLike | None = None,
+    of: Callable[[NDArray[np.float64]], Any] = np.mean,
 ) -> Measured:
-    """The median of a (n,) over that of b (n,), of the same units (n,). Raises as `statistic`."""
-    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    """The ratio of the means, or medians, of values a and b (n,) of the same samples, to a power.
+
+    Units (n,), by default samples, are drawn with both of their values. Raises `TooFewUnitsError`.
+    """
+    over, under = np.asarray(a, np.float64), np.asarray(b, np.float64)
     return statistic(
-        lambda rows: float(np.median(x[rows]) / np.median(y[rows])), units, seed, 200, tolerance
+        lambda rows: float(of(over[rows]) / of(under[rows])) ** power,
+        np.arange(len(over)) if units is None else units,
+        seed,
     )
 
 
