@@ -5,7 +5,7 @@ import re
 import nbformat
 import pytest
 
-from _pipeline.chapters import chapters
+from _pipeline.chapters import ROOT, chapters
 
 MOST_CODE = 120  # visible lines of a chapter
 FEWEST_WORDS = 8  # of text, for each visible line of code
@@ -87,3 +87,19 @@ def test_a_section_of_the_paper_shows_the_methods_own_code(chapter, code):
     """Chapters 02 to 09 are sections of the paper; the others have no method of their own."""
     section = re.match(r"0[2-9]", chapter.metadata["name"])
     assert not section or sum("excerpt(" in cell.source for cell in code) >= 2
+
+
+def test_the_index_links_to_each_of_the_papers_figures_and_tables():
+    """The paper has sixteen figures and three tables."""
+    book = ROOT / "book"
+    table = re.findall(
+        r"^\| ((?:Figure|Table) \d+) \|.*\| (.*) \|$", (book / "index.md").read_text(), re.M
+    )
+    figures = [f"Figure {k}" for k in range(1, 17)] + [f"Table {k}" for k in range(1, 4)]
+    assert [name for name, _ in table] == figures
+    sources = "\n".join(path.read_text() for path in book.glob("*.md"))
+    shown = set(re.findall(r"^ +name: (fig-[\w-]+)$", sources, re.M))
+    for name, links in table:
+        targets = re.findall(r"\{ref\}`[^`<]+<(fig-[\w-]+)>`", links)
+        assert targets, f"{name} links to nothing"
+        assert set(targets) <= shown, f"{name}: no figure is called {set(targets) - shown}"
