@@ -10,13 +10,15 @@ import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pages
 import pytest
+from PIL import Image
 
 from _pipeline import results
 from _pipeline.chapters import ROOT, BookError, chapters, notebook_text, paired, sync
 from _pipeline.execution import execute, execute_all, kernel_environment, key
-from _pipeline.pages import PLOTLY, TURNTABLE, problems, with_outputs
+from _pipeline.pages import HEAVY, PLOTLY, TURNTABLE, lighten, problems, with_outputs
 from facesynth.claims.judgement import record
 from facesynth.evaluation.measured import Measured
 from facesynth.people import real_data
@@ -306,6 +308,26 @@ def test_a_reference_of_something_else_is_refused(executed):
     results.keep(folders, PARAMETERS, root)
     with pytest.raises(BookError, match=r"was made with .*'seed': 0.*, not with .*'seed': 1"):
         results.check(folders, {"preset": "smoke", "seed": 1}, root)
+
+
+def test_heavy_pictures_are_compressed_where_pages_show_them(tmp_path):
+    images, page = tmp_path / "_images", tmp_path / "book/01.html"
+    images.mkdir()
+    page.parent.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 4), np.uint8)
+    noise[:, 128:, 3], noise[:, :128, 3] = 0, 255  # half of it is transparent
+    Image.fromarray(noise).save(images / "face.png")
+    Image.fromarray(np.zeros((9, 9, 4), np.uint8)).save(images / "plot.png")
+    before = (images / "face.png").stat().st_size
+    page.write_text('<img src="../_images/face.png"/><img src="../_images/plot.png"/>')
+    lighten(tmp_path)
+    assert sorted(p.name for p in images.iterdir()) == ["face.webp", "plot.png"]
+    assert page.read_text() == ('<img src="../_images/face.webp"/><img src="../_images/plot.png"/>')
+    assert (images / "face.webp").stat().st_size < before / 2 > HEAVY / 2
+    with Image.open(images / "face.webp") as picture:
+        alpha = np.asarray(picture.convert("RGBA"))[..., 3]
+    assert alpha[:, 128:].max() == 0
+    assert alpha[:, :128].min() == 255
 
 
 # What a page needs of a chapter

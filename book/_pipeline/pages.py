@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from PIL import Image
 
 from _pipeline import in_browser
 from _pipeline.chapters import BookError, notebook_text, plain, read_yaml, say, toc_files
@@ -28,6 +29,8 @@ from facesynth.rendering.turning import MIME as TURNTABLE
 PLOTLY = "application/vnd.plotly.v1+json"
 INTERACTIVE = (PLOTLY, TURNTABLE)
 GENERATOR = "book/generator"  # the page that runs a network
+HEAVY = 100_000  # bytes of a picture of a page, above which it is compressed as a photograph is
+QUALITY = 90  # of such a picture
 
 
 def with_outputs(chapter: Path, folder: Path, parameters: dict[str, Any]) -> Any:
@@ -146,6 +149,20 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def lighten(html: Path) -> None:
+    """Turn heavy PNG pictures of pages into WebP ones, which weigh a fifth and stay transparent."""
+    heavy = [p for p in (html / "_images").glob("*.png") if p.stat().st_size > HEAVY]
+    for path in heavy:
+        with Image.open(path) as picture:
+            picture.save(path.with_suffix(".webp"), quality=QUALITY)
+        path.unlink()
+    for page in html.rglob("*.html") if heavy else ():
+        text = page.read_text(encoding="utf-8")
+        for path in heavy:
+            text = text.replace(f"_images/{path.name}", f"_images/{path.stem}.webp")
+        page.write_text(text, encoding="utf-8")
+
+
 def render(staged: Path, html: Path, *, strict: bool) -> None:
     """Build the pages of a staged book and swap them in; leave `html` alone on any warning."""
     start = time.monotonic()
@@ -164,6 +181,7 @@ def render(staged: Path, html: Path, *, strict: bool) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode or not (output / "_build/html/index.html").exists():
         raise BookError(f"jupyter-book failed:\n{plain(done.stdout)}")
+    lighten(output / "_build/html")
     (output / "_build/html/.fingerprint").write_text(mark)
     previous = html.with_name(f"{html.name}.previous")
     shutil.rmtree(previous, ignore_errors=True)
