@@ -14,10 +14,13 @@ from facesynth.expressions import (
     MEASURES,
     ExpressionModel,
     ExpressionsError,
+    explained_by_means,
     held_still,
     mean_differences,
     measure,
     measure_operator,
+    pairs,
+    relative_spread,
 )
 from facesynth.morphable_model import ComponentsError
 from facesynth.population import EXPRESSIONS, sample
@@ -31,8 +34,8 @@ def faces():
     return sample(12, 1, expressions=True, progress=False).expressions
 
 
-@pytest.fixture(scope="module")
-def pairs(faces):
+@pytest.fixture(scope="module", name="pairs")
+def neutral_and_expressive(faces):
     expressive = faces[:, 1:].reshape(-1, *faces.shape[2:])
     return np.repeat(faces[:, 0], faces.shape[1] - 1, axis=0), expressive
 
@@ -158,6 +161,29 @@ def test_mean_differences_are_told_from_scans_that_moved(faces):
     np.testing.assert_allclose(found["neutral"], 0, atol=1e-3)
     for name, expected in zip(EXPRESSIONS, truth, strict=True):
         assert np.linalg.norm(found[name] - expected, axis=1).mean() < 0.3, name  # mm
+
+
+def test_pairs_are_of_one_subject_and_held_still(faces):
+    neutral, _, kind = pairs(scans_of(faces[:2] + [0, 0, 3]))
+    rest = np.repeat(faces[:2, 0] + [0, 0, 3], 4, axis=0)
+    np.testing.assert_allclose(neutral, rest, atol=1e-3)
+    assert kind.tolist() == [1, 2, 3, 4] * 2
+    moved = scans_of(np.stack([faces[0, :2] + [0, 0, 9 * k] for k in range(2)]))
+    np.testing.assert_allclose(*(x[0] - x[1] for x in pairs(moved)[:2]), atol=1e-2)
+
+
+def test_what_means_explain_by_hand():
+    moved = np.array([[3.0, 0], [1, 0], [0, 2], [0, -2]])
+    assert explained_by_means(moved) == pytest.approx(4 * 1 / 18)  # their mean is (1, 0)
+    assert explained_by_means(moved, ["a", "a", "b", "b"]) == pytest.approx(2 * 4 / 18)
+    assert explained_by_means(np.ones((3, 2, 2))) == 1
+
+
+def test_a_spread_is_relative_to_that_of_others():
+    reference = {name: np.array([-1.0, 1]) for name in MEASURES}
+    doubled = {name: 5 + 2 * of for name, of in reference.items()}
+    assert relative_spread(doubled, reference) == 2
+    assert relative_spread(doubled | {"smile": reference["smile"]}, reference) == 5 / 3
 
 
 def test_differences_need_every_expression_and_neutral_scans(faces):

@@ -115,12 +115,9 @@ class ExpressionModel(BaseEstimator):
         operator = measure_operator(template).reshape(len(MEASURES), -1)
         A = operator @ self.components_.reshape(len(self.components_), -1).T  # (measures, k)
         spread = self.explained_variance_[:, None] * A.T  # S A^T
-        if np.linalg.matrix_rank(A @ spread) < len(MEASURES):
-            raise ValueError(
-                f"{len(self.components_)} components cannot change {', '.join(MEASURES)} "
-                "independently: use more components"
-            )
-        return dict(zip(MEASURES, np.linalg.solve(A @ spread, spread.T), strict=True))
+        between = A @ spread  # A S A^T
+        _check_independent(between, len(self.components_))
+        return dict(zip(MEASURES, np.linalg.solve(between, spread.T), strict=True))
 
 
 def held_still(neutral: ArrayLike, expressive: ArrayLike) -> Floats:
@@ -144,6 +141,30 @@ def held_still(neutral: ArrayLike, expressive: ArrayLike) -> Floats:
         u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]  # a rotation, and no reflection
         moved = a @ (u @ vt) + centre_b
     return moved.astype(given)
+
+
+def pairs(scans: Dataset) -> tuple[Floats, Floats, NDArray[np.intp]]:
+    """Of scans with an expression: neutral geometries (n, m, 3) mm, their own, and which it is.
+
+    Their own are held still. Raises `DatasetError` if a subject has no neutral scan.
+    """
+    shown = ~scans.is_neutral
+    neutral = scans.neutral_geometry[shown]
+    return neutral, held_still(neutral, scans.geometry[shown]), scans.expressions[shown]
+
+
+def explained_by_means(differences: ArrayLike, groups: ArrayLike | None = None) -> float:
+    """The share of squared differences (n, ...) that the mean of each one's group (n,) explains.
+
+    1 if all of a group are moved alike; 1 / n of a group of n that have nothing in common.
+    All are one group where none are given.
+    """
+    moved = np.asarray(differences)
+    kinds = np.zeros(len(moved)) if groups is None else np.asarray(groups)
+    means = np.zeros_like(moved)
+    for kind in np.unique(kinds):
+        means[kinds == kind] = moved[kinds == kind].mean(axis=0)
+    return float(np.square(means).sum() / np.square(moved).sum())
 
 
 def mean_differences(faces: Dataset) -> dict[str, NDArray[np.float32]]:
@@ -208,6 +229,20 @@ def measure(faces: ArrayLike, template: Template | None = None) -> dict[str, NDA
         )
     found = np.einsum("kmc,nmc->kn", operator, shown.astype(np.float64))
     return dict(zip(MEASURES, found, strict=True))
+
+
+def relative_spread(
+    found: Mapping[str, NDArray[np.floating]], reference: Mapping[str, NDArray[np.floating]]
+) -> float:
+    """Standard deviations of `measure` of some faces over those of others, their mean."""
+    return float(np.mean([found[name].std() / reference[name].std() for name in MEASURES]))
+
+
+def _check_independent(between: Floats, k: int) -> None:
+    if np.linalg.matrix_rank(between) < len(MEASURES):
+        raise ValueError(
+            f"{k} components cannot change {', '.join(MEASURES)} independently: use more components"
+        )
 
 
 def _difference(

@@ -112,6 +112,14 @@ def test_a_statistic_of_all_rows_and_of_whole_people():
     assert {tuple(rows) for rows in seen} == {(0, 0, 2, 2), (0, 1, 2, 3), (1, 1, 3, 3)}
 
 
+def test_a_ratio_is_of_means_and_of_whole_people():
+    a, b, people = [1, 3, 5, 7], [2, 2, 2, 2], ["a", "a", "b", "b"]
+    assert intervals.ratio(a, b, units=people).value == 2
+    assert intervals.ratio(a, b, power=0.5).value == pytest.approx(2**0.5)
+    paired = intervals.ratio(a, [2 * x for x in a], units=people)
+    assert paired.interval == (0.5, 0.5)  # both values are drawn together
+
+
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=30), st.integers(0, 5))
 def test_an_interval_holds_its_number(values, seed):
     number = intervals.mean(values, seed=seed)

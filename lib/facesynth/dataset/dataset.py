@@ -184,13 +184,7 @@ class Dataset:
         Raises `DatasetError` where a subject has no neutral scan.
         """
         at_rest = {int(self.subjects[row]): row for row in np.flatnonzero(self.is_neutral)}
-        alone = sorted({int(subject) for subject in self.subjects} - set(at_rest))
-        if alone:
-            raise DatasetError(
-                f"{len(alone)} subjects have no neutral scan, the first is "
-                f"{self.subject_names[alone[0]]}: reject their scans, or say in a table scans.csv "
-                f"beside the scans which ones have the expression {NEUTRAL}"
-            )
+        self._check_all_at_rest(at_rest)
         return self.geometry[[at_rest[int(subject)] for subject in self.subjects]]
 
     @property
@@ -235,6 +229,15 @@ class Dataset:
         if unknown := set(names) - set(self.names):
             raise DatasetError(f"the data set has no scans {sorted(unknown)}")
         return self.take(np.isin(self.names, names)) if names else self
+
+    def _check_all_at_rest(self, at_rest: Mapping[int, int]) -> None:
+        alone = sorted({int(subject) for subject in self.subjects} - set(at_rest))
+        if alone:
+            raise DatasetError(
+                f"{len(alone)} subjects have no neutral scan, the first is "
+                f"{self.subject_names[alone[0]]}: reject their scans, or say in a table scans.csv "
+                f"beside the scans which ones have the expression {NEUTRAL}"
+            )
 
     def _file(self, name: str) -> Path:
         assert self.folder is not None
