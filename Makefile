@@ -1,5 +1,6 @@
 # make book    the environment, every chapter executed at PRESET, build/html/index.html;
 #              NUMBERS=check compares what was measured with data/results
+# make print   build/html as one PDF, build/print/book.pdf
 # make people  fetch the public data of real people that chapters 03 and 10 show
 # make test    the environment, format, lint, types and tests
 # make experiments   the whole experiment on corrupted data, hours; resumes
@@ -27,10 +28,13 @@ export VECLIB_MAXIMUM_THREADS := 1
 # Containers often forbid Python to keep bytecode: every process would compile all of PyTorch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: book people chapters test lint bench experiments faces face-gans template complexion clean environment
+.PHONY: book print people chapters test lint bench experiments faces face-gans template complexion clean environment
 
 book: environment
 	@$(BIN)/python book/build.py --preset $(PRESET) --seed $(SEED) --numbers "$(NUMBERS)"
+
+print: environment
+	@$(BIN)/python book/print.py
 
 chapters: environment
 	@$(BIN)/python book/build.py --sync

@@ -1,9 +1,8 @@
 """Looks at built pages in a headless browser, offline: what a reader's browser would complain of.
 
-python tests/pages.py build/html build/screenshots
+PYTHONPATH=book python tests/pages.py build/html build/screenshots
 """
 
-import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +11,8 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-# WebGL without a graphics card; the sandbox needs rights that a container does not have.
-FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+from _pipeline.browser import FLAGS, find_browser, scroll_through
+
 BROKEN = "images => images.filter(i => !i.complete || !i.naturalWidth).map(i => i.src.slice(-80))"
 NAMELESS = "images => images.filter(i => !i.alt.trim()).map(i => i.src.slice(-80))"
 NO_VIEWER = "all => all.filter(t => !t.querySelector('model-viewer')?.alt).map(t => t.innerText)"
@@ -28,27 +26,6 @@ WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": 
 WIDTHS = (1280, 390)  # pixels of a desk's window and of a phone's
 PART = 1800  # pixels of a page in one picture
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-def find_browser() -> str | None:
-    """Return the path of an installed Chromium or Chrome."""
-    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
-
-
-def scroll_through(page: Page) -> None:
-    """Bring every interactive figure and every lazy image into view, and wait for it."""
-    for figure in page.locator(".plotly-figure").all():
-        figure.scroll_into_view_if_needed()
-        figure.locator("css=.main-svg").first.wait_for(state="attached", timeout=30_000)
-    for face in page.locator(".turntable, .generator").all():
-        face.scroll_into_view_if_needed()
-        face.and_(page.locator(".drawn")).wait_for(timeout=60_000)
-    for generator in page.locator(".generator").all():
-        generator.get_by_role("button", name="New face").click()
-        generator.and_(page.locator(".made")).wait_for(timeout=60_000)
-    page.locator("html").evaluate("() => document.fonts.ready")
-    page.wait_for_function("[...document.images].every(image => image.complete)")
-    page.evaluate("window.scrollTo(0, 0)")
 
 
 def look(browser: Browser, path: Path, theme: str, screenshot: Path) -> Iterator[str]:

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from _pipeline import results
+from _pipeline.browser import find_browser
 from _pipeline.chapters import ROOT, BookError, chapters, notebook_text, paired, sync
 from _pipeline.execution import execute, execute_all, kernel_environment, key
 from _pipeline.pages import HEAVY, PLOTLY, TURNTABLE, lighten, problems, with_outputs
@@ -417,7 +418,7 @@ def test_a_chapter_that_is_executed_again_shows_the_same(tmp_path, monkeypatch):
 
 
 def test_the_pages_in_a_browser_without_a_network():
-    browser = pages.find_browser()
+    browser = find_browser()
     if browser is None:
         assert "CI" not in os.environ, "CI must have a browser: see .ci/run"
         pytest.skip("there is no Chromium or Chrome on this machine to look at the pages with")

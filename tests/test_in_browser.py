@@ -6,12 +6,12 @@ import os
 import shutil
 
 import numpy as np
-import pages
 import pytest
 from playwright.sync_api import sync_playwright
 
 from _ext import generator as directive
 from _pipeline import in_browser
+from _pipeline.browser import FLAGS, find_browser
 from _pipeline.chapters import ROOT
 from _pipeline.pages import bundled_scripts
 from facesynth.face_gan import detailing
@@ -72,7 +72,7 @@ def test_the_weights_are_less_than_ten_megabytes(folder):
 def test_a_page_that_is_opened_as_a_file_makes_the_packages_faces(
     folder, latents, expected, tmp_path, capsys
 ):
-    browser = pages.find_browser()
+    browser = find_browser()
     if browser is None:
         assert "CI" not in os.environ, "CI must have a browser: see .ci/run"
         pytest.skip("there is no Chromium or Chrome on this machine to run the generator in")
@@ -83,7 +83,7 @@ def test_a_page_that_is_opened_as_a_file_makes_the_packages_faces(
     facts = in_browser.read(folder)
     (tmp_path / "page.html").write_text(PAGE.format(directive.html(facts, "A face", ".")))
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=pages.FLAGS)
+        chromium = playwright.chromium.launch(executable_path=browser, args=FLAGS)
         page = chromium.new_context(offline=True).new_page()
         page.goto((tmp_path / "page.html").as_uri())
         page.locator(".generator.drawn").wait_for(timeout=60_000)

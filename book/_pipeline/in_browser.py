@@ -8,11 +8,11 @@ inside of scripts, packed. `_static/generator.js` unpacks and runs them.
 import base64
 import gzip
 import hashlib
-import io
 import json
 import os
 import shutil
 import sys
+import tempfile
 import warnings
 from copy import deepcopy
 from pathlib import Path
@@ -158,9 +158,9 @@ def lifted(model: ReleasedModel) -> tuple[Tensor, Tensor, Tensor, float]:
 
 def as_onnx(network: InBrowser, model: ReleasedModel) -> bytes:
     """The network as a file of ONNX; weights stay in half precision, and are cast when it runs."""
-    content = io.BytesIO()
     inputs = (torch.zeros(1, model.generator.latent), torch.zeros(1, network.code))
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+        content = Path(folder) / "network.onnx"
         warnings.simplefilter("ignore")  # the exporter that keeps casts as they are is deprecated
         torch.onnx.export(
             network.eval(),
@@ -172,7 +172,7 @@ def as_onnx(network: InBrowser, model: ReleasedModel) -> bytes:
             input_names=["latent", "code"],
             output_names=["texture", "geometry"],
         )
-    return content.getvalue()
+        return content.read_bytes()
 
 
 def node_module(name: str) -> Path:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facesynth.copula import Copula
 from facesynth.dataset.dataset import Dataset
+from facesynth.evaluation.copula import Copula
 from facesynth.files import arrays
 from facesynth.morphable_model import Floats, MorphableModel
 

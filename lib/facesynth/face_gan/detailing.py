@@ -55,7 +55,7 @@ def detailed(
     found = whole.permute(0, 2, 3, 1).contiguous().numpy()
     if network.channels == SMALL:
         return found, None
-    steps = (found[..., SMALL] + 1) * 127.5 - ZERO
+    steps = (found[..., SMALL] + 1) * np.float32(127.5) - np.float32(ZERO)
     return np.ascontiguousarray(found[..., :SMALL]), np.float32(DISPLACEMENT_STEP) * steps
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from facesynth.copula import Copula
+from facesynth.evaluation.copula import Copula
 
 
 @pytest.fixture
