@@ -70,9 +70,9 @@ class Baseline:
 
     def sample(self, n: int, seed: int) -> Faces:
         """The paper's baseline: n faces whose texture and geometry are normal and independent."""
-        return self._faces(
-            self.skin.sample_coefficients(n, seed), self.shape.sample_coefficients(n, seed + 1)
-        )
+        of_skin = self.skin.sample_coefficients(n, seed)
+        of_shape = self.shape.sample_coefficients(n, seed + 1)
+        return self._faces(of_skin, of_shape)
 
     def sample_jointly(self, n: int, seed: int) -> Faces:
         """The fair rival: n faces with the training scans' own distribution of coefficients."""
