@@ -230,7 +230,7 @@ class Dataset:
             raise DatasetError(f"the data set has no scans {sorted(unknown)}")
         return self.take(np.isin(self.names, names)) if names else self
 
-    def _check_all_at_rest(self, at_rest: Mapping[int, int]) -> None:
+    def _check_all_at_rest(self, at_rest: Iterable[int]) -> None:
         alone = sorted({int(subject) for subject in self.subjects} - set(at_rest))
         if alone:
             raise DatasetError(
