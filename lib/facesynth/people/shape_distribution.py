@@ -72,7 +72,8 @@ def draw(
     n: int, covariance: Floats, nu: float, rng: np.random.Generator, mean: ArrayLike = 0.0
 ) -> Floats:
     """Coefficients (n, k) of a multivariate t with this covariance; nu infinite: normal."""
-    normal = rng.standard_normal((n, len(covariance))) @ np.linalg.cholesky(covariance).T
+    root = np.linalg.cholesky(covariance)
+    normal = rng.standard_normal((n, len(root))) @ root.T
     if np.isfinite(nu):  # by sqrt(nu - 2), not nu: the covariance is as wanted
         normal *= np.sqrt((nu - 2) / rng.chisquare(nu, n))[:, None]
     return np.asarray(normal + np.asarray(mean))
