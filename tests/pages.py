@@ -24,7 +24,8 @@ MISSET_MATHS = """all => all
     .map(m => m.querySelector("mjx-assistive-mml")?.textContent)"""
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
 WIDTHS = (1280, 390)  # pixels of a desk's window and of a phone's
-PART = 1800  # pixels of a page in one picture
+SETTLED = 700  # ms, after which the theme knows what can be scrolled
+PART = 5400  # pixels of a page in one picture
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -61,6 +62,7 @@ def look(browser: Browser, path: Path, theme: str, screenshot: Path) -> Iterator
         yield f"maths error: {maths}"
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(SETTLED)
         if page.evaluate(TOO_WIDE) > 0:
             yield f"the page is {page.evaluate(TOO_WIDE)} px wider than a window of {width} px"
         for fault in Axe().run(page, options=WCAG).response["violations"]:

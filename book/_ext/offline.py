@@ -8,7 +8,7 @@ from typing import Any
 # sheet asks for the same fonts in a way that works.
 PRELOADED_FONT = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')
 # Who has no mouse could not scroll a wide table.
-WIDE_TABLE = 'class="pst-scrollable-table-container"'
+WIDE_TABLE = '<div class="pst-scrollable-table-container"'
 
 
 def without_thebe(
