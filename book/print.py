@@ -39,7 +39,7 @@ def main() -> int:
                 header_template="<span></span>",
                 footer_template=NUMBER,
             )
-            book.append(io.BytesIO(printed), outline_item=page.locator("h1").inner_text())
+            book.append(io.BytesIO(printed), outline_item=page.title().split(" — ")[0])
             say(f"printed {name}")
         book.write(target)
     say(f"{target}: {target.stat().st_size / 1e6:.0f} MB")
