@@ -3,6 +3,7 @@
 PYTHONPATH=book python tests/pages.py build/html build/screenshots
 """
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,9 @@ MISSET_MATHS = """all => all
     .map(m => m.querySelector("mjx-assistive-mml")?.textContent)"""
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
 WIDTHS = (1280, 390)  # pixels of a desk's window and of a phone's
-SETTLED = 700  # ms, after which the theme knows what can be scrolled
+# After a change of width, the theme lets code that is too wide be scrolled by keys.
+REACHED = """() => [...document.querySelectorAll("pre")]
+    .every(code => code.scrollWidth <= code.clientWidth || code.tabIndex === 0)"""
 PART = 5400  # pixels of a page in one picture
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -62,7 +65,8 @@ def look(browser: Browser, path: Path, theme: str, screenshot: Path) -> Iterator
         yield f"maths error: {maths}"
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(SETTLED)
+        with contextlib.suppress(Error):  # or axe says where it is not so
+            page.wait_for_function(REACHED, timeout=15_000)
         if page.evaluate(TOO_WIDE) > 0:
             yield f"the page is {page.evaluate(TOO_WIDE)} px wider than a window of {width} px"
         for fault in Axe().run(page, options=WCAG).response["violations"]:

@@ -44,6 +44,7 @@ def test_a_function_without_its_docstring():
     assert excerpt(half).code == "def half(x):\n    y = x / 2\n    # Eq. 1\n    return y"
     assert excerpt(Double.of).code == "def of(self, x):\n    return 2 * x"
     assert excerpt(Double).code == "class Double:\n\n    def of(self, x):\n        return 2 * x"
+    assert repr(excerpt(half)) == excerpt(half).code  # equal from run to run
     shown = excerpt(half)._repr_markdown_()
     assert shown.startswith("```python\ndef half")
     assert shown.endswith("test_excerpt.half`")

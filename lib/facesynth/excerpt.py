@@ -19,6 +19,9 @@ class Excerpt:
     def __init__(self, name: str, code: str) -> None:
         self.name, self.code = name, code
 
+    def __repr__(self) -> str:
+        return self.code  # not its address, which differs from run to run
+
     def _repr_markdown_(self) -> str:
         return f"```python\n{self.code}\n```\n\n*From* `{self.name}`"
 
