@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from embedded import embedded
 from sphinx.util.docutils import SphinxDirective
 
 SCRIPTS = ("model-viewer.min.js", "turntable.js", "generator.js")
@@ -44,11 +45,10 @@ class Generator(SphinxDirective):
 def html(facts: dict[str, Any], alt: str, static: str) -> str:
     """What `generator.js` makes a viewer with controls of, and what is seen where it cannot."""
     names = ("face", "latent", "code", "step", "expressions")
-    content = json.dumps({name: facts[name] for name in names}).replace("</", "<\\/")
     return (
         f'<div class="generator"><img src="{facts["face"]["poster"]}" '
         f'alt="{escape(alt)}"><p>{SENTENCE}</p>'
-        f'<script type="application/json">{content}</script></div>'
+        f"{embedded({name: facts[name] for name in names})}</div>"
         + "".join(f'<script defer src="{static}/{script}"></script>' for script in SCRIPTS)
     )
 
