@@ -1,6 +1,6 @@
 """Looks at built pages in a headless browser, offline: what a reader's browser would complain of.
 
-PYTHONPATH=book python tests/pages.py build/html build/screenshots
+PYTHONPATH=book python tests/pages.py build/html build/screenshots    takes pictures, too
 """
 
 import contextlib
@@ -32,8 +32,8 @@ PART = 5400  # pixels of a page in one picture
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
-def look(browser: Browser, path: Path, theme: str, screenshot: Path) -> Iterator[str]:
-    """Open one page, save a picture of it, and yield everything that is wrong with it."""
+def look(browser: Browser, path: Path, theme: str, screenshot: Path | None) -> Iterator[str]:
+    """Open one page and yield everything that is wrong with it; save a picture if asked to."""
     context = browser.new_context(
         color_scheme="dark" if theme == "dark" else "light",
         viewport={"width": 1280, "height": 900},
@@ -72,7 +72,8 @@ def look(browser: Browser, path: Path, theme: str, screenshot: Path) -> Iterator
         for fault in Axe().run(page, options=WCAG).response["violations"]:
             where = ", ".join(node["target"][0] for node in fault["nodes"][:3])
             yield f"{fault['id']} at {width} px ({fault['help']}): {where}"
-    take_pictures(page, screenshot)
+    if screenshot is not None:
+        take_pictures(page, screenshot)
     context.close()
 
 
@@ -92,7 +93,7 @@ def is_local(url: str) -> bool:
     return url.startswith(("file:", "data:", "blob:", "about:"))
 
 
-def look_at_all(html: Path, screenshots: Path, executable: str) -> list[str]:
+def look_at_all(html: Path, executable: str, screenshots: Path | None = None) -> list[str]:
     """Look at every page of a built book in both themes at once; return what is wrong with them."""
     pages = sorted(set(html.rglob("*.html")) - {html / "index.html"})  # that one only redirects
     if not pages:
@@ -104,7 +105,9 @@ def look_at_all(html: Path, screenshots: Path, executable: str) -> list[str]:
             return [
                 f"{page.relative_to(html)} ({theme}): {problem}"
                 for page in pages
-                for problem in look(browser, page, theme, screenshots / f"{page.stem}-{theme}.png")
+                for problem in look(
+                    browser, page, theme, screenshots and screenshots / f"{page.stem}-{theme}.png"
+                )
             ]
 
     with ThreadPoolExecutor() as pool:
@@ -112,6 +115,6 @@ def look_at_all(html: Path, screenshots: Path, executable: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    found = look_at_all(Path(sys.argv[1]), Path(sys.argv[2]), find_browser() or "chromium")
+    found = look_at_all(Path(sys.argv[1]), find_browser() or "chromium", *map(Path, sys.argv[2:3]))
     print("\n".join(found) or "nothing to complain of")
     sys.exit(bool(found))

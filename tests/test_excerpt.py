@@ -1,6 +1,6 @@
 import pytest
 
-from facesynth.excerpt import LONGEST, ExcerptError, excerpt
+from facesynth.excerpt import LONGEST, WIDEST, ExcerptError, excerpt
 
 
 def half(x):
@@ -65,3 +65,12 @@ def test_too_long():
     with pytest.raises(ExcerptError, match=f"18 lines are more than {LONGEST}"):
         excerpt(long)
     assert excerpt(long, "return").code == "return x"
+
+
+def wide(x):
+    return [x + 11111111111111111111, x + 22222222222222222222, x + 33333333333333333333, x + 4444]
+
+
+def test_too_wide():
+    with pytest.raises(ExcerptError, match=rf"more than {WIDEST} columns, 9\d: return \[x"):
+        excerpt(wide)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 LONGEST = 15  # lines that a reader takes in at once
+WIDEST = 84  # columns that a page shows without scrolling
 
 
 class ExcerptError(ValueError):
-    """There is no such excerpt, or it is too long to be shown."""
+    """There is no such excerpt, or it is too large to be shown."""
 
 
 class Excerpt:
@@ -31,7 +32,8 @@ def excerpt(of: Callable[..., Any], first: str = "", last: str = "") -> Excerpt:
 
     first, last  text in the first and in the last line that are shown; without them, all lines
 
-    Raises `ExcerptError` when no line holds one of them, or when more than 15 lines are left.
+    Raises `ExcerptError` when no line holds one of them, or when more than 15 lines are left, or
+    more than 84 columns.
     """
     name = f"{of.__module__}.{of.__qualname__}"
     source = textwrap.dedent(inspect.getsource(of))
@@ -46,7 +48,11 @@ def excerpt(of: Callable[..., Any], first: str = "", last: str = "") -> Excerpt:
     shown = lines[start : stop + 1]
     if len(shown) > LONGEST:
         raise ExcerptError(f"{name}: {len(shown)} lines are more than {LONGEST}: choose a part")
-    return Excerpt(name, textwrap.dedent("\n".join(shown)).strip("\n"))
+    code = textwrap.dedent("\n".join(shown)).strip("\n")
+    for line in code.splitlines():
+        if len(line) > WIDEST:
+            raise ExcerptError(f"{name}: more than {WIDEST} columns, {len(line)}: {line.strip()}")
+    return Excerpt(name, code)
 
 
 def _place(lines: list[str], text: str, start: int, name: str) -> int:

@@ -65,7 +65,8 @@ class ExpressionModel(BaseEstimator):
         """
         differences = _difference(neutral, expressive)
         shape = differences.shape[1:]
-        model = MorphableModel(self.n_components).fit(differences.reshape(-1, 3 * shape[0]))
+        model = MorphableModel(self.n_components)
+        model.fit(differences.reshape(-1, 3 * shape[0]))
         self.mean_ = model.mean_.reshape(shape)
         self.components_ = model.components_.reshape(-1, *shape)
         self.explained_variance_ = model.explained_variance_
@@ -113,7 +114,8 @@ class ExpressionModel(BaseEstimator):
         """
         check_is_fitted(self)
         operator = measure_operator(template).reshape(len(MEASURES), -1)
-        A = operator @ self.components_.reshape(len(self.components_), -1).T  # (measures, k)
+        V = self.components_.reshape(len(self.components_), -1)
+        A = operator @ V.T  # (measures, k)
         spread = self.explained_variance_[:, None] * A.T  # S A^T
         between = A @ spread  # A S A^T
         _check_independent(between, len(self.components_))
@@ -135,10 +137,12 @@ def held_still(neutral: ArrayLike, expressive: ArrayLike) -> Floats:
         away = np.square(moved - still).sum(axis=2)
         weight = 1 / (1 + away / STILL**2)
         weight /= weight.sum(axis=1, keepdims=True)
-        centre_a, centre_b = (np.einsum("nm,nmc->nc", weight, x)[:, None] for x in (moved, still))
+        centre_a = np.einsum("nm,nmc->nc", weight, moved)[:, None]
+        centre_b = np.einsum("nm,nmc->nc", weight, still)[:, None]
         a, b = moved - centre_a, still - centre_b
-        u, _, vt = np.linalg.svd(np.einsum("nm,nmc,nmd->ncd", weight, a, b, optimize=True))
-        u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]  # a rotation, and no reflection
+        covariance = np.einsum("nm,nmc,nmd->ncd", weight, a, b, optimize=True)
+        u, _, vt = np.linalg.svd(covariance)
+        u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]  # no reflection
         moved = a @ (u @ vt) + centre_b
     return moved.astype(given)
 

@@ -251,9 +251,9 @@ def _move_vertices(problem: Problem, smooth: FloatArray, report: Callback) -> Fl
     for stiffness in STIFFNESS:
         stiff = stiffness * problem.weights.smoothness
         pull = problem.pull(vertices)
-        # Along the normal alone: the scan does not determine the displacement within its plane.
-        step = ((pull.points - vertices) * pull.normals).sum(axis=1, keepdims=True) * pull.normals
-        target = vertices - smooth + step
+        # Along the normal alone: the scan does not tell how far to slide across it.
+        away = ((pull.points - vertices) * pull.normals).sum(axis=1, keepdims=True)
+        target = vertices - smooth + away * pull.normals
         weight = problem.weights.surface * pull.weight
         system = stiff * bending + diags_array(weight + 1e-6)
         right = weight[:, None] * target

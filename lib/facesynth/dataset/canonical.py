@@ -115,8 +115,8 @@ def _see(
     for side in (1.0, -1.0):
         hit = surface.cast(points - side * STEP * normals, side * normals)
         away = np.einsum("kc,kc->k", surface.points(hit) - points, normals)
-        same = hit.found & (np.einsum("kc,kc->k", surface.normals[hit.triangle], normals) > 0)
-        better = same & (np.abs(away) < np.abs(least))
+        facing = np.einsum("kc,kc->k", surface.normals[hit.triangle], normals)
+        better = hit.found & (facing > 0) & (np.abs(away) < np.abs(least))
         least = np.where(better, away, least)
         best = Places(
             np.where(better, hit.triangle, best.triangle),

@@ -183,7 +183,8 @@ class Dataset:
 
         Raises `DatasetError` where a subject has no neutral scan.
         """
-        at_rest = {int(self.subjects[row]): int(row) for row in np.flatnonzero(self.is_neutral)}
+        neutral = np.flatnonzero(self.is_neutral)
+        at_rest = {int(self.subjects[row]): int(row) for row in neutral}
         self._check_all_at_rest(at_rest)
         return self.geometry[[at_rest[int(subject)] for subject in self.subjects]]
 

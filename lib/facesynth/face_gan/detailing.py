@@ -75,8 +75,10 @@ def refined(network: gan.Detailer, small: Tensor, noise: Tensor) -> Tensor:
     m = MARGIN
     place = F.pad(places(small.shape[-1]), (m,) * 4, mode="replicate")
     padded = F.pad(small, (m,) * 4, mode="replicate")
-    detail = network(padded, place.expand(len(small), -1, -1, -1), noise) / AMPLIFIED
-    whole = torch.cat([enlarged(padded) + detail[:, :SMALL], detail[:, SMALL:]], 1)
+    everywhere = place.expand(len(small), -1, -1, -1)
+    detail = network(padded, everywhere, noise) / AMPLIFIED
+    textures = enlarged(padded) + detail[:, :SMALL]
+    whole = torch.cat([textures, detail[:, SMALL:]], 1)
     return whole[..., m * SCALE : -m * SCALE, m * SCALE : -m * SCALE]
 
 

@@ -23,8 +23,8 @@ LIP_SURROUNDINGS, NOSTRIL_SURROUNDINGS, LID_SURROUNDINGS = 4.0, 10.0, 9.0
 def acceptable(faces: FloatArray) -> Bools:
     """Whether each of the neutral faces (n, m, 3) can be a subject: (n,)."""
     accepted = plausible(faces)
-    # the costly checks last, each for the faces that are left; and only near mouth, nostrils and
-    # lids: where skin does not fold, nothing else can meet
+    # the costly checks last, each for the faces that are left; and only near mouth,
+    # nostrils and lids: where skin does not fold, nothing else can meet
     accepted[accepted] = ~folded(faces[accepted])
     vertices, triangles = _narrow_places()
     accepted[accepted] = ~crosses(faces[accepted][:, vertices], triangles)

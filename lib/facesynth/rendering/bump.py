@@ -33,10 +33,10 @@ def bend(
     if blur > _FOOTPRINT:  # the picture's samples are further apart than the relief's
         image = gaussian_filter(image, blur, truncate=2.5)
     down, right = np.gradient(image)
-    slope = look_up(np.stack([right, -down], axis=-1) * size, hits.interpolate(where))  # ∂h/∂u, ∂v
-    axes = hits.interpolate(surface_gradients(points, faces, where).reshape(-1, 6)).reshape(
-        -1, 2, 3
-    )
+    gradient = np.stack([right, -down], axis=-1) * size  # ∂h/∂u, ∂h/∂v
+    slope = look_up(gradient, hits.interpolate(where))
+    along = surface_gradients(points, faces, where)  # of u and v
+    axes = hits.interpolate(along.reshape(-1, 6)).reshape(-1, 2, 3)
     return normals - slope[:, :1] * axes[:, 0] - slope[:, 1:] * axes[:, 1]
 
 

@@ -43,12 +43,13 @@ def similarity(source: FloatArray, target: FloatArray, mirrored: bool = False) -
     from_a, from_b = a - a.mean(axis=0), b - b.mean(axis=0)
     u, s, vt = np.linalg.svd(from_b.T @ from_a)
     if min(_second(from_a), _second(from_b)) < 1e-9:
-        raise TooFewPointsError("all points lie on a line: the rotation about it is undetermined")
-    # a rotation, not a reflection
-    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt)) * (-1 if mirrored else 1)])
+        raise TooFewPointsError("points on a line leave the rotation undetermined")
+    turning = np.sign(np.linalg.det(u @ vt))  # -1: it would be a reflection
+    signs = np.array([1.0, 1.0, -turning if mirrored else turning])
     rotation = u * signs @ vt
     scale = float((s * signs).sum() / (from_a**2).sum())
-    return Similarity(scale, rotation, b.mean(axis=0) - scale * rotation @ a.mean(axis=0))
+    translation = b.mean(axis=0) - scale * rotation @ a.mean(axis=0)
+    return Similarity(scale, rotation, translation)
 
 
 def _second(centred: FloatArray) -> float:
