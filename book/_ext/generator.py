@@ -21,7 +21,7 @@ from docutils.parsers.rst import directives
 from embedded import embedded
 from sphinx.util.docutils import SphinxDirective
 
-SCRIPTS = ("model-viewer.min.js", "turntable.js", "generator.js")
+SCRIPTS = ("model-viewer.min.js", "late.js", "turntable.js", "generator.js")
 SENTENCE = "Your browser cannot run the generator or show its face: this is a picture of one."
 
 

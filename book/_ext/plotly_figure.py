@@ -19,7 +19,7 @@ class PlotlyFigure(InteractiveFigure):
 
     mime_priority_overrides: ClassVar = [("*", MIME, 1)]
     mime = MIME
-    scripts = ("plotly.min.js", "plotly_figure.js")
+    scripts = ("plotly.min.js", "late.js", "plotly_figure.js")
 
     @staticmethod
     def html(content: Any, alt: str) -> str:

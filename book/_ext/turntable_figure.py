@@ -18,7 +18,7 @@ class TurntableFigure(InteractiveFigure):
 
     mime_priority_overrides: ClassVar = [("*", MIME, 0)]  # before the plotly figure beside it
     mime = MIME
-    scripts = ("model-viewer.min.js", "turntable.js")
+    scripts = ("model-viewer.min.js", "late.js", "turntable.js")
 
     @staticmethod
     def html(content: Any, alt: str) -> str:

@@ -64,19 +64,7 @@ function showPictures(plot) {
   plot.on("plotly_unhover", () => picture.remove());
 }
 
-// A browser keeps about a dozen WebGL views alive: draw late.
-const near = new IntersectionObserver(
-  (entries) => {
-    for (const { isIntersecting, target } of entries) {
-      if (isIntersecting) {
-        near.unobserve(target);
-        draw(target);
-      }
-    }
-  },
-  { rootMargin: "400px" },
-);
-document.querySelectorAll(".plotly-figure").forEach((holder) => near.observe(holder));
+drawLate(".plotly-figure", draw);
 
 new MutationObserver(() => {
   for (const plot of document.querySelectorAll(".plotly-figure .js-plotly-plot")) {

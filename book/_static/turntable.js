@@ -89,18 +89,4 @@ async function painter(viewer, textures) {
   };
 }
 
-if (document.createElement("canvas").getContext("webgl2")) {
-  // Late: reading hundreds of kilobytes takes a moment.
-  const near = new IntersectionObserver(
-    (entries) => {
-      for (const { isIntersecting, target } of entries) {
-        if (isIntersecting) {
-          near.unobserve(target);
-          turn(target);
-        }
-      }
-    },
-    { rootMargin: "400px" },
-  );
-  document.querySelectorAll(".turntable").forEach((holder) => near.observe(holder));
-}
+if (document.createElement("canvas").getContext("webgl2")) drawLate(".turntable", turn);

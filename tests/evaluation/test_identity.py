@@ -84,6 +84,7 @@ def test_a_face_is_known_when_it_is_turned_and_in_other_light(scans, uv, descrip
 
 def test_workers_change_nothing(scans, uv, descriptors, monkeypatch):
     monkeypatch.setattr(identity, "BATCH", 2)
+    monkeypatch.setattr(identity, "FEW", 1)
     again = identity.describe(
         scans.geometry, scans.textures, uv, scans.template, n_jobs=2, progress=False
     )

@@ -92,7 +92,9 @@ def test_second_k_of_the_animation_is_step_k(sheet):
 def test_elsewhere_it_is_a_plotly_figure_with_the_textures_colours(sheet):
     vertices, faces, uv = sheet
     texture = np.full((8, 8, 3), 77, np.uint8)
-    figure = turntable(vertices, faces, uv, texture).figure
+    found = turntable(vertices, faces, uv, texture)
+    assert len(repr(found)) < 80  # what is kept beside it as text
+    figure = found.figure
     np.testing.assert_array_equal(figure.data[0].vertexcolor, np.full(vertices.shape, 77))
     np.testing.assert_array_equal(figure.data[0].x, interactive(vertices, faces).data[0].x)
 

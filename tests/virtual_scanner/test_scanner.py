@@ -1,6 +1,7 @@
 """The virtual scanner: what it measures lies on the face, and its truth says where it does not."""
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -99,6 +100,13 @@ def test_the_head_moves_rigidly(face, rough):
         rough.truth_of_head.landmarks, rough.truth_of_head.vertices[head().landmarks]
     )
     assert rough.landmarks is None
+
+
+def test_a_scan_travels_between_processes_with_its_truth(rough):
+    copy = pickle.loads(pickle.dumps(rough))
+    np.testing.assert_array_equal(copy.vertices, rough.vertices)
+    np.testing.assert_array_equal(copy.truth_of_head.holes, rough.truth_of_head.holes)
+    np.testing.assert_array_equal(copy.truth_of_head.texture, rough.truth_of_head.texture)
 
 
 def test_the_truth_of_the_face_is_a_part_of_the_head_s(perfect, rough, mapping):

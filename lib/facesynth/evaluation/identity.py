@@ -30,6 +30,7 @@ from facesynth.template import Template, standard
 SIZE = 150  # pixels along the side of the network's input
 DESCRIPTOR = 128  # dimensions of its output
 BATCH = 16  # faces handed to a worker at a time
+FEW = 4  # batches that are done sooner than a worker has started
 CAMERA = Camera(target=(0.0, -8.0, -20.0), height=240.0)  # before the project's own template
 PICTURE = 240  # pixels along a side, 1 mm each: a little finer than the chip
 LIGHT = Light(key=(0.0, 0.4, 1.0))  # from over the camera: no side of the face is dark
@@ -155,13 +156,14 @@ def describe(
     textures: NDArray[np.uint8],
     uv: Floats,
     template: Template | None = None,
+    view: View = FRONT,
     *,
     n_jobs: int = -1,
     progress: bool = True,
 ) -> NDArray[np.float32]:
     """Descriptors (n, 128) of faces, as `chips` takes them: `embed(chips(...))` in parallel.
 
-    n_jobs    worker processes, as in joblib (-1: one for each core)
+    n_jobs    worker processes, as in joblib (-1: one for each core); none for a few faces
     progress  whether to show a bar
 
     Raises what `chips` does, and `JobsError`.
@@ -169,8 +171,9 @@ def describe(
     _check(geometry, textures)
     check_jobs(n_jobs)
     parts = [slice(i, i + BATCH) for i in range(0, len(geometry), BATCH)]
-    made = joblib.Parallel(n_jobs if len(parts) > 1 else 1, return_as="generator")(
-        joblib.delayed(_describe)(geometry[part], textures[part], uv, template) for part in parts
+    made = joblib.Parallel(n_jobs if len(parts) > FEW else 1, return_as="generator")(
+        joblib.delayed(_describe)(geometry[part], textures[part], uv, template, view)
+        for part in parts
     )
     found = [np.zeros((0, DESCRIPTOR), np.float32)]
     with tqdm(total=len(geometry), unit=" faces", desc="identities", disable=not progress) as bar:
@@ -188,9 +191,9 @@ def _check(geometry: Floats, textures: NDArray[np.uint8]) -> None:
 
 
 def _describe(
-    geometry: Floats, textures: NDArray[np.uint8], uv: Floats, template: Template | None
+    geometry: Floats, textures: NDArray[np.uint8], uv: Floats, template: Template | None, view: View
 ) -> NDArray[np.float32]:
-    return embed(chips(geometry, textures, uv, template))
+    return embed(chips(geometry, textures, uv, template, view))
 
 
 def distances(a: Floats, b: Floats | None = None) -> NDArray[np.float64]:

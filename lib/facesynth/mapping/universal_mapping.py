@@ -4,9 +4,13 @@ All faces share the template's triangles, so one flattening of the template onto
 (`parameterization`) carries every face's colours, or its coordinates, to an image and back.
 """
 
+from functools import cached_property
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
+from scipy.sparse.linalg import SuperLU
 
 from facesynth.mapping.density import settled
 from facesynth.mapping.image_mapping import ImageMapping, bilinear, check_resolution, rasterize
@@ -66,7 +70,14 @@ class UniversalMapping(ImageMapping):
         self._look_up = bilinear(uv, self.resolution)
         self._gather = csr_array(seen.T)
         self._normal = csr_array(seen.T @ seen)
-        self._correct = factorize(self._normal + _SMOOTHNESS * graph_laplacian(faces))
+
+    @cached_property
+    def _correct(self) -> SuperLU:
+        return factorize(self._normal + _SMOOTHNESS * graph_laplacian(self.faces))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel to another process without the factors, which are found anew there."""
+        return {name: value for name, value in vars(self).items() if name != "_correct"}
 
     def to_vertices(self, image: ArrayLike) -> FloatArray:
         """Images (..., R, R, c) to values (..., m, c) at the vertices.

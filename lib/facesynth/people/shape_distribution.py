@@ -158,7 +158,9 @@ def _row(a: Floats, kinds: Sequence[str], rng: np.random.Generator) -> dict[str,
 
 
 def _distance(a: Floats, b: Floats, seed: int) -> float:
-    return distance(a, b, np.random.default_rng(seed), DIRECTIONS)
+    # in single precision, which is sorted twice as fast
+    narrow = a.astype(np.float32), b.astype(np.float32)
+    return distance(*narrow, np.random.default_rng(seed), DIRECTIONS)
 
 
 def _scale(a: Floats, nu: float) -> Floats:

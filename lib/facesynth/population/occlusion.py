@@ -28,7 +28,7 @@ def ambient_occlusion(vertices: ArrayLike, faces: ArrayLike, rays: int = 64) -> 
     points = np.asarray(vertices, dtype=np.float32)
     normals = vertex_normals(vertices, faces).astype(np.float32)
     scene = EmbreeScene()
-    TriangleMesh(scene, points[np.asarray(faces)])
+    TriangleMesh(scene, points, np.asarray(faces, dtype=np.int32))
     directions = sphere(rays)
     cosine = normals @ directions.T  # (m, rays)
     vertex, ray = np.nonzero(cosine > 0.05)

@@ -9,7 +9,7 @@ import io
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -46,12 +46,12 @@ class Turntable:
     figure    the same with colours at the vertices
     """
 
-    glb: bytes
-    textures: tuple[bytes, ...]
+    glb: bytes = field(repr=False)
+    textures: tuple[bytes, ...] = field(repr=False)
     labels: tuple[str, ...]
     slider: str
-    poster: bytes
-    figure: go.Figure
+    poster: bytes = field(repr=False)
+    figure: go.Figure = field(repr=False)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """What Jupyter shows: see `turntable`."""

@@ -25,6 +25,10 @@ class Surface:
         self._scene = EmbreeScene()
         TriangleMesh(self._scene, self.vertices.astype(np.float32), faces.astype(np.int32))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as a mesh: a scene of rays cannot."""
+        return Surface, (self.vertices, self.faces)
+
     @cached_property
     def normals(self) -> FloatArray:
         """Unit normals (m, 3) of the vertices."""
