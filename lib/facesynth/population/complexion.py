@@ -16,11 +16,12 @@ from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates, zoom
+from scipy.ndimage import zoom
 
 from facesynth.files import arrays
 from facesynth.population.anatomy import Anatomy
 from facesynth.population.appearance import Appearance
+from facesynth.population.lookup import LookUp
 from facesynth.population.noise import Floats, smoothstep
 
 FILE = "complexion.npz"  # beside this module
@@ -36,7 +37,7 @@ class Complexion:
         a = anatomy
         column = (a.x - LEFT) / (RIGHT - LEFT) * SIDE * _FINER - 0.5
         row = (TOP - a.y) / (TOP - BOTTOM) * SIDE * _FINER - 0.5
-        self._at = np.stack([row, column]).astype(np.float32)
+        self._look_up = LookUp([row, column], (SIDE * _FINER,) * 2)
         # lips lie in their own shade, the lower one more: it is full, and faces down
         upper = smoothstep(-3, 3, a.y - a.curve("upper_lip")[:, 1].mean())
         lips = -a.lips * (0.34 - 0.26 * upper)
@@ -46,8 +47,7 @@ class Complexion:
         """Logarithms (R², 3) of a factor of the skin's colour."""
         front = frontal(look)
         fine = [zoom(front[..., c], _FINER, order=3, mode="nearest") for c in range(3)]
-        looked_up = [map_coordinates(c, self._at, order=1, mode="nearest") for c in fine]
-        return np.asarray(np.stack(looked_up, axis=1) + self._skin, dtype=np.float32)
+        return np.stack([self._look_up(c) for c in fine], axis=1) + self._skin
 
 
 def frontal(look: Appearance) -> Floats:

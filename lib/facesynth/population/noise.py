@@ -7,8 +7,9 @@ and detail finer than a pixel fades out instead of flickering (no aliasing).
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
+
+from facesynth.population.lookup import LookUp
 
 Floats = NDArray[np.float32]
 
@@ -45,7 +46,7 @@ class SolidNoise:
         part = at - whole
         # Linear interpolation at this coordinate is smoothstep interpolation at the point.
         faded = whole % _PERIOD + part * part * (3 - 2 * part)
-        self._at = np.ascontiguousarray(faded.T, dtype=np.float32)
+        self._look_up = LookUp(faded.T, (_PERIOD,) * 3, wrap=True)
         resolved = np.clip(size.min() / np.asarray(texel, dtype=np.float32) - 1, 0, 1)
         self._gain = (resolved / np.sqrt(_KEPT_VARIANCE)).astype(np.float32)
         self.visible = bool(resolved.max() > 0.05)
@@ -55,11 +56,10 @@ class SolidNoise:
         lattice = rng.standard_normal((_PERIOD,) * 3, dtype=np.float32)
         if not self.visible:  # after drawing: the next field must not depend on the resolution
             return np.zeros_like(self._gain)
-        return self._gain * map_coordinates(lattice, self._at, order=1, mode="grid-wrap")
+        return self._gain * self._look_up(lattice)
 
 
 def streaks(rng: np.random.Generator, along: Floats, across: Floats) -> Floats:
     """Noise (n,) at two coordinates in cells: fibres, veins, hairs. Mean 0, variance about ½."""
     lattice = rng.standard_normal((256, 256), dtype=np.float32)
-    at = np.stack([along, across]).astype(np.float32)
-    return map_coordinates(lattice, at, order=1, mode="grid-wrap")
+    return LookUp([along, across], lattice.shape, wrap=True)(lattice)

@@ -20,7 +20,8 @@ from importlib import resources
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import map_coordinates
+
+from facesynth.population.lookup import LookUp
 
 # Molar extinction coefficients of haemoglobin (35, 3): nm, with oxygen, without, in cm⁻¹/(mol/l).
 with (resources.files("facesynth.population") / "haemoglobin.csv").open(encoding="utf-8") as _file:
@@ -110,8 +111,9 @@ def skin_colour(log_melanin: NDArray, log_blood: NDArray) -> NDArray[np.float32]
     """
     melanin = _position(log_melanin, MELANIN_RANGE, _TABLE_SHAPE[0])
     at = np.stack([melanin, _position(log_blood, BLOOD_RANGE, _TABLE_SHAPE[1])])
-    channels = [map_coordinates(table, at, order=1, mode="nearest") for table in _colour_table()]
-    return np.stack(channels, axis=-1)
+    look_up = LookUp(at.reshape(2, -1), _TABLE_SHAPE)
+    channels = [look_up(table) for table in _colour_table()]
+    return np.stack(channels, axis=-1).reshape(*at.shape[1:], 3)
 
 
 @cache

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 
 from facesynth.population.anatomy import Anatomy, skin
+from facesynth.population.lookup import LookUp
 from facesynth.population.noise import Floats
 
 _HAIR_WIDTH = 0.11  # mm at the root: a hair with its sheen
+_WIDEST = 1.0  # mm, radius of the largest spots
 
 
 def blend(rgb: Floats, coverage: Floats, colour: Floats) -> None:
@@ -64,22 +66,28 @@ class Plane:
     def __init__(
         self, anatomy: Anatomy, s: tuple[float, float], t: tuple[float, float], grid: float
     ) -> None:
-        self.low = np.array([s[0], t[0]])
-        self.shape = (int((t[1] - t[0]) / grid) + 1, int((s[1] - s[0]) / grid) + 1)
         self.grid = grid
         inside = (anatomy.s > s[0]) & (anatomy.s < s[1]) & (anatomy.t > t[0]) & (anatomy.t < t[1])
         self.pixels = np.flatnonzero(inside)
-        at = np.stack([anatomy.t, anatomy.s])[:, self.pixels] - self.low[::-1, None]
-        self._at = (at / grid).astype(np.float32)
         texel = float(np.median(anatomy.texel[self.pixels])) if self.pixels.size else grid
         self._blur = 0.45 * texel / grid
+        at = np.stack([anatomy.t, anatomy.s])[:, self.pixels]
+        at = (at - np.array([[t[0]], [s[0]]])) / grid
+        # of the window, no more than the pixels see, and filters reach
+        reach = int(3 * np.hypot(_WIDEST / grid, self._blur)) + 2
+        whole = [int((t[1] - t[0]) / grid), int((s[1] - s[0]) / grid)]
+        first = np.maximum(at.min(axis=1, initial=np.inf).clip(max=whole).astype(int) - reach, 0)
+        last = np.minimum(at.max(axis=1, initial=0).astype(int) + 1 + reach, whole)
+        self.low = np.array([s[0], t[0]]) + grid * first[::-1]
+        self.shape = tuple(np.maximum(last - first + 1, 2).tolist())
+        self._look_up = LookUp(at - first[:, None], self.shape)
 
     def draw(self, strands: Strands) -> tuple[Floats, Floats]:
         """Coverage by pigmented and by grey hairs, each (p,) in [0, 1], of the window's pixels."""
         depth = [self._deposit(strands, strands.grey == grey) for grey in (False, True)]
         total = depth[0] + depth[1]
         cover = (1 - np.exp(-total)) / np.maximum(total, 1e-6)
-        return self._look_up(depth[0] * cover), self._look_up(depth[1] * cover)
+        return self._seen(depth[0] * cover), self._seen(depth[1] * cover)
 
     def dots(self, places: Floats, strength: NDArray[np.floating], radius: float) -> Floats:
         """Sum (p,) at the window's pixels of Gaussian spots, `radius` mm wide, at places (n, 2)."""
@@ -91,7 +99,7 @@ class Plane:
         sigma = np.hypot(radius / self.grid, self._blur)
         image = gaussian_filter(image.reshape(h, w).astype(np.float32), sigma, truncate=3)
         image *= 2 * np.pi * (radius / self.grid) ** 2  # the filter made volumes of one
-        return map_coordinates(image, self._at, order=1, mode="nearest")
+        return self._look_up(image)
 
     def _deposit(self, strands: Strands, which: NDArray[np.bool_]) -> Floats:
         """Area of hair on each grid cell, over the cell's area."""
@@ -120,9 +128,9 @@ class Plane:
                 area += np.bincount(cell + di * w + dj, weight * wi * wj, minlength=h * w)
         return area.reshape(h, w).astype(np.float32)
 
-    def _look_up(self, image: Floats) -> Floats:
+    def _seen(self, image: Floats) -> Floats:
         if not image.any():
             return np.zeros(len(self.pixels), dtype=np.float32)
         if self._blur > 0.3:
             image = gaussian_filter(image, self._blur, truncate=2.5)
-        return map_coordinates(image, self._at, order=1, mode="nearest")
+        return self._look_up(image)
