@@ -6,6 +6,7 @@ learned from goes, name by name, into the data set's rejected.txt.
 """
 
 import functools
+import math
 import os
 import textwrap
 from pathlib import Path
@@ -65,7 +66,9 @@ def write(dataset: Dataset | str | os.PathLike[str], *, n_jobs: int = -1) -> lis
 @matplotlib.style.context("default")  # whatever the caller's figures look like
 def _write_page(dataset: Dataset, names: list[str], title: str, path: Path) -> None:
     scans = dataset.take(np.array([name in names for name in dataset.names], bool))
-    rows, columns = -(-len(names) // COLUMNS), min(COLUMNS, len(names))
+    few = math.isqrt(len(names) - 1) + 1  # in a square
+    columns = COLUMNS if len(names) > COLUMNS else few
+    rows = -(-len(names) // columns)
     figure = Figure((columns * (2 * SIDE + 16) / 100, (rows * (SIDE + 40) + 40) / 100), dpi=100)
     figure.set_layout_engine("constrained")
     figure.suptitle(title, x=0.01, ha="left")
