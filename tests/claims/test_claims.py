@@ -97,6 +97,14 @@ def reference(preset):
     return {chapter: unpacked(numbers) for chapter, numbers in chapters.items()}
 
 
+def test_the_control_is_told_as_we_are_or_by_name():
+    own = judge(claim("smooth"), BY_CHAPTER[claim("smooth").chapter])
+    assert own.control.startswith("real training faces in place of sampled ones: 290% (190% to")
+    assert own.control.endswith("of the contrast of held-out faces")
+    other = judge(claim("dense"), BY_CHAPTER[claim("dense").chapter])
+    assert other.control.endswith("how faces differ: below a millimetre -120% (-220% to -20%)")
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("c", TESTED, ids=lambda c: c.name)
 def test_every_control_failed_its_rule_in_the_book(c, preset):
@@ -282,7 +290,7 @@ def test_changing_a_result_changes_the_page(pages):
     assert done.returncode == 0, done.stderr
     page, short = ((pages / f"out/book/{name}.html").read_text() for name in ("claims", "short"))
     assert "area under the curve 2.60 (1.60 to 3.60)" in page
-    assert "one half of the real faces against the other: area -1.4 (-2.4 to -0.4)" in page
+    assert "against the other: area under the curve -1.40 (-2.40 to -0.40)" in page
     for c in CLAIMS:
         assert f'href="{c.chapter}.html#{c.figure}"' in page
         assert f'href="claims.html#claim-{c.name}"' in short

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from string import Formatter
 
 from facesynth.claims.ledger import CLAIMS, CONTROL, Claim
 from facesynth.evaluation.measured import Numbers, packed, unpacked
@@ -104,13 +105,22 @@ def judge(claim: Claim, numbers: Numbers) -> Verdict:
     if not claim.tests:
         return Verdict(claim, Word.UNTESTABLE, here)
     of_control = {test.number: numbers[test.number + CONTROL] for test in claim.tests}
-    told = f"{claim.control}: " + ", ".join(
-        f"{name} {number:.3g}" for name, number in of_control.items()
-    )
+    told = f"{claim.control}: {_told(claim, of_control)}"
     if _decided(claim, of_control) is Word.REPRODUCED:
         told = f"{told}. It passes, too: the rule tells nothing"
         return Verdict(claim, Word.UNDECIDED, here, told)
     return Verdict(claim, _decided(claim, numbers), here, told)
+
+
+def _told(claim: Claim, of_control: Numbers) -> str:
+    """The control's numbers in the words of ours, where it has them all."""
+    formats = {name: spec for _, name, spec, _ in Formatter().parse(claim.here) if name}
+    if formats.keys() <= of_control.keys():
+        return claim.here.format_map(of_control)
+    return ", ".join(
+        f"{name} {format(number, formats.get(name) or '.3g')}"
+        for name, number in of_control.items()
+    )
 
 
 def _decided(claim: Claim, numbers: Numbers) -> Word:
