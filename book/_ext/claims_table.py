@@ -25,7 +25,7 @@ MARKS = {
     claims.Word.REPRODUCED: "✓",
     claims.Word.CONTRADICTED: "✗",
     claims.Word.UNDECIDED: "?",
-    claims.Word.UNTESTABLE: "–",
+    claims.Word.UNTESTABLE: "○",
 }
 logger = logging.getLogger(__name__)
 

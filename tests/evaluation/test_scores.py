@@ -9,10 +9,10 @@ from facesynth.dataset.canonical import fill
 from facesynth.evaluation import swd as evaluation
 from facesynth.evaluation.scores import (
     _block,
-    _halves,
     as_scanned,
     by_level,
     from_two,
+    halves,
     largest_half,
     level_draws,
     mean,
@@ -47,10 +47,19 @@ def test_rows_are_the_distances_that_they_say():
     real, made = smooth(40, 1), smooth(30, 2)
     rows = scores(real, made, components=(5,), seed=3)
     assert list(rows) == ["real", "generated", "pca 5"]
-    half, other = np.random.default_rng(3).permutation(40).reshape(2, -1)
+    half, other = halves(np.arange(40), 20, np.random.default_rng(3))
     assert rows["real"] == evaluation.sliced_wasserstein(real[half], real[other], 3)
     assert rows["generated"] == evaluation.sliced_wasserstein(real[half], made[:20], 3)
     assert mean(rows["real"]) == pytest.approx((rows["real"][32] + rows["real"][16]) / 2)
+
+
+def test_the_other_half_are_other_people():
+    """Scans of few people: who is in both halves is nearer to himself than strangers are."""
+    each = smooth(8, 1)
+    real = np.repeat(each, 5, axis=0)
+    rows = scores(real, real, components=(), subjects=np.repeat(np.arange(8), 5))
+    mixed = scores(real, real, components=())
+    assert mean(rows["real"]) > 1.3 * mean(mixed["real"])
 
 
 def test_draws_of_a_table_are_paired():
@@ -70,15 +79,15 @@ def test_draws_of_a_table_are_paired():
 
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=12), st.integers(0, 99))
-def test_halves_are_of_different_people(counts, seed):
+def testhalves_are_of_different_people(counts, seed):
     subjects = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
     n = largest_half(subjects)
     assume(n > 0)
-    first, second = _halves(subjects, n, np.random.default_rng(seed))
+    first, second = halves(subjects, n, np.random.default_rng(seed))
     assert len(set(first)) == len(set(second)) == n
     assert not {*subjects[first]} & {*subjects[second]}
     with pytest.raises(evaluation.TooFewImagesError, match=f"{n} is the most"):
-        _halves(subjects, n + 1, np.random.default_rng(seed))
+        halves(subjects, n + 1, np.random.default_rng(seed))
 
 
 def test_no_generated_image_is_drawn_twice_where_there_are_enough():
@@ -120,7 +129,7 @@ def test_fewer_components_are_those_of_a_smaller_model():
     # The same normal numbers, of which the larger model draws more.
     c = np.random.RandomState(0).standard_normal((20, 39))[:, :5] * model.explained_variance_**0.5
     drawn = np.rint(np.clip(model.inverse_transform(c), 0, 255)).reshape(20, 32, 32, 3)
-    half = np.random.default_rng(0).permutation(40)[:20]
+    half, _ = halves(np.arange(40), 20, np.random.default_rng(0))
     expected = evaluation.sliced_wasserstein(real[half], drawn.astype(np.uint8), 0)
     assert rows["pca 5"] == pytest.approx(expected, rel=1e-3)
     assert rows["pca all"] != rows["pca 5"]

@@ -74,7 +74,7 @@ def level_draws(
     who = np.arange(len(sets["real"])) if subjects is None else subjects
     values: dict[str, list[dict[int, float]]] = {name: [] for name in sets}
     for repeat in range(repeats):
-        half, other = _halves(who, n, np.random.default_rng([seed, repeat]))
+        half, other = halves(who, n, np.random.default_rng([seed, repeat]))
         for name, images in sets.items():
             rows = other if name == "real" else _block(len(images), n, repeat, repeats, seed)
             values[name].append(sliced_wasserstein(sets["real"][half], images[rows], repeat))
@@ -91,10 +91,10 @@ def largest_half(subjects: NDArray[np.integer]) -> int:
     return int(len(subjects) - counts.max(initial=1) + 1) // 2
 
 
-def _halves(
+def halves(
     subjects: NDArray[np.integer], n: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows (n,) of one half of the subjects, and of the other. Raises `TooFewImagesError`."""
+    """Scans (n,) of one half of the subjects (k,), and of the other. Raises `TooFewImagesError`."""
     most = largest_half(subjects)
     if n > most:
         raise TooFewImagesError(
@@ -174,24 +174,25 @@ def scores(
     masks: NDArray[np.bool_] | None = None,
     components: tuple[int | None, ...] = (200, None),
     seed: int = 0,
+    subjects: NDArray[np.integer] | None = None,
 ) -> Scores:
     """Sliced Wasserstein distances x 1000 to one half of the scans, by row and level.
 
-    real        (2 n, R, R, c) of scans
-    generated   (n, R, R, c) or more
-    masks       (2 n, R, R) of the scans, where there are some: see `as_scanned`
+    real        (k, R, R, c) of scans
+    generated   (n, R, R, c) or more, n = `largest_half`
+    masks       (k, R, R) of the scans, where there are some: see `as_scanned`
     components  k of each row of principal components, fitted to all scans; None for all components
     seed        of the halves, of the faces drawn from the components, and of the distance
+    subjects    (k,) of the scans: the halves are of different people; None: each is one
 
     Rows are `generated`, `pca 200` and so on, and `real`, which is the other half. All compare n
     images with the same n scans: the distance depends on n.
 
     Raises `EvaluationError` and `ComponentsError`.
     """
-    rng = np.random.default_rng(seed)
-    half, other = rng.permutation(len(real) // 2 * 2).reshape(2, -1)
-    n = len(half)
-
+    who = np.arange(len(real)) if subjects is None else subjects
+    n = largest_half(who)
+    half, other = halves(who, n, np.random.default_rng(seed))
     reference = real[half] if masks is None else as_scanned(real[half], masks[half])
 
     def distance(images: Images) -> dict[int, float]:

@@ -11,7 +11,7 @@ from facesynth.dataset.aligned_scan import mapping
 from facesynth.dataset.dataset import Dataset
 from facesynth.evaluation.artefacts import artefacts
 from facesynth.evaluation.coverage import NEIGHBOURS, coverage, thumbnails
-from facesynth.evaluation.scores import as_scanned, scores
+from facesynth.evaluation.scores import as_scanned, halves, largest_half, scores
 from facesynth.face_gan import models as face_gan
 from facesynth.face_gan.geometry_images import GeometryImages
 from facesynth.face_gan.released_models import Made, ReleasedModel
@@ -31,9 +31,10 @@ def some(n: int, most: int) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class Compared:
-    """Images of scans (2 n, R, R, c), as many generated ones or half, and the scans' masks."""
+    """Images of scans (k, R, R, c), of whom they are (k,), generated ones, and the scans' masks."""
 
     scans: NDArray[Any]
+    subjects: NDArray[np.integer]
     generated: NDArray[Any]
     masks: NDArray[np.bool_] | None = None
 
@@ -43,7 +44,8 @@ def compared(made: ReleasedModel, scans: Dataset, to: GeometryImages) -> dict[st
     chosen = some(len(scans), 2 * N_SCORED)
     at_rest = scans.neutral_geometry[chosen] if made.tells_rest else None
     scans = scans.take(chosen)
-    n, found = len(scans) // 2, {}
+    who, found = scans.subjects, {}
+    n = largest_half(who)
     images = gan.sample(made.generator, n, seed=1)
     side = min(made.resolution, FINEST_SCORED, scans.resolution)
     faces = in_parts(made, n, seed=1, resolution=side) if made.lift is not None else None
@@ -51,21 +53,21 @@ def compared(made: ReleasedModel, scans: Dataset, to: GeometryImages) -> dict[st
         at = GeometryImages(mapping(side, scans.template), to.mean, to.unit)
         data = face_gan.training_images("textures", scans, at)
         textures = made.textures(images) if faces is None else faces.textures
-        found["textures"] = Compared(np.asarray(data.pixels), textures, data.masks)
+        found["textures"] = Compared(np.asarray(data.pixels), who, textures, data.masks)
     if made.geometries is not None and made.model != "textures":
         real = made.geometries.to_images(scans.geometry)
-        own = Compared(real, images[..., made.geometry_channels()])
+        own = Compared(real, who, images[..., made.geometry_channels()])
         if faces is None:
             found["geometries"] = own
         else:
             found["geometries, before they are lifted"] = own
             at = GeometryImages.fit(mapping(SCORED, scans.template), scans.geometry)
             lifted = at.to_images(faces.geometry)
-            found["geometries"] = Compared(at.to_images(scans.geometry), lifted)
+            found["geometries"] = Compared(at.to_images(scans.geometry), who, lifted)
         if at_rest is not None:
             resting = in_parts(made, n, seed=1, resolution=made.config.resolution, neutral=True)
             resting_images = at.to_images(resting.geometry)
-            found["geometries at rest"] = Compared(at.to_images(at_rest), resting_images)
+            found["geometries at rest"] = Compared(at.to_images(at_rest), who, resting_images)
     return found
 
 
@@ -74,19 +76,19 @@ def score(parts: dict[str, Compared]) -> dict[str, Any]:
     found: dict[str, Any] = {"n": min(len(of.generated) for of in parts.values())}
     for name, of in parts.items():
         components = tuple(k for k in COMPONENTS if k is None or k < len(of.scans))
-        found[name] = scores(of.scans, of.generated, of.masks, components)
+        found[name] = scores(of.scans, of.generated, of.masks, components, subjects=of.subjects)
     return found
 
 
 def fidelity(parts: dict[str, Compared]) -> dict[str, dict[str, float]]:
     """Precision, recall, density and coverage, and artefacts, part by part.
 
-    As in `scores`, textures get the masks of scans, and one half of the scans is compared with.
+    As in `scores`, textures get the masks of scans, and one half of the people is compared with.
     """
     found = {}
     for name, of in parts.items():
-        n = min(len(of.generated), len(of.scans) // 2)
-        half, other = np.random.default_rng(0).permutation(len(of.scans))[: 2 * n].reshape(2, n)
+        n = min(len(of.generated), largest_half(of.subjects))
+        half, other = halves(of.subjects, n, np.random.default_rng(0))
         real, generated = of.scans[half], of.generated[:n]
         if of.masks is not None:
             real = as_scanned(real, of.masks[half])
