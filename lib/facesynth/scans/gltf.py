@@ -31,7 +31,7 @@ _UNDERSTOOD = (
     *("KHR_texture_transform", "KHR_draco_mesh_compression", "EXT_texture_webp"),
     *("KHR_mesh_quantization", "KHR_texture_basisu", "KHR_lights_punctual"),
 )
-_UV = "_UV"  # an attribute that trimesh hands on as it is
+_UV, _COLOUR = "_UV", "_COLOUR"  # attributes that trimesh hands on as they are
 _LOOKS = "KHR_materials_"  # extensions that may be ignored begin so
 _LARGEST = {5120: 127.0, 5121: 255.0, 5122: 32767.0, 5123: 65535.0}  # of normalised numbers
 
@@ -77,7 +77,7 @@ def read_gltf(path: Path, texture: bool) -> Parts:
         "uv": np.concatenate(uv),
         "photograph": np.concatenate(photograph),
         "photographs": tuple(_image(header, binary, k, path) for k in used),
-        "colours": _colours(found),
+        "colours": _colours(found, path),
     }
 
 
@@ -166,8 +166,8 @@ def _check(header: Mapping[str, Any], path: Path) -> None:
 def _prepare(header: dict[str, Any], path: Path) -> dict[str, _Part]:
     """Change the header to what trimesh reads right; return what it does not tell, by material.
 
-    Each primitive gets a material of its own, without an image, and an attribute of our own with
-    the texture coordinates that belong to its image.
+    Each primitive gets a material of its own, without an image, and attributes of our own with
+    its colours and the texture coordinates that belong to its image.
     """
     materials = header.get("materials", [])
     parts: dict[str, _Part] = {}
@@ -183,10 +183,11 @@ def _prepare(header: dict[str, Any], path: Path) -> dict[str, _Part]:
                 accessor = header["accessors"][coordinates]
                 if accessor.get("normalized"):
                     largest = _LARGEST[accessor["componentType"]]
-                attributes[_UV] = coordinates
             draco = primitive.get("extensions", {}).get("KHR_draco_mesh_compression")
-            if draco and f"TEXCOORD_{which}" in draco["attributes"]:
-                draco["attributes"][_UV] = draco["attributes"].pop(f"TEXCOORD_{which}")
+            for ours, theirs in ((_UV, f"TEXCOORD_{which}"), (_COLOUR, "COLOR_0")):
+                for named in (attributes, draco["attributes"] if draco else {}):
+                    if theirs in named:
+                        named[ours] = named.pop(theirs)
             primitive["material"] = len(parts)
             parts[name] = _Part(image, largest, move)
     header["materials"] = [{"name": name} for name in parts]
@@ -239,20 +240,24 @@ def _wedges(mesh: trimesh.Trimesh, part: _Part) -> tuple[FloatArray, bool]:
     uv = mesh.vertex_attributes.get(_UV)
     if uv is None or np.shape(uv) != (len(mesh.vertices), 2):
         return np.zeros((len(mesh.faces), 3, 2)), False
-    moved = np.asarray(uv, np.float64) / part.largest @ part.move[:, :2].T + part.move[:, 2]
-    return (moved * [1, -1] + [0, 1])[mesh.faces], True
+    with np.errstate(invalid="ignore", over="ignore"):  # such numbers are refused by name later
+        moved = np.asarray(uv, np.float64) / part.largest @ part.move[:, :2].T + part.move[:, 2]
+        return (moved * [1, -1] + [0, 1])[mesh.faces], True
 
 
-def _colours(found: list[trimesh.Trimesh]) -> NDArray[np.uint8] | None:
-    """Colours (n, 3) of the vertices, if all meshes have them."""
+def _colours(found: list[trimesh.Trimesh], path: Path) -> NDArray[np.uint8] | None:
+    """Colours (n, 3) of the vertices, if all meshes have them. Raises `ScanTextureError`."""
     linear = []
     for mesh in found:
-        values = mesh.visual.vertex_attributes.get("color")
+        values = mesh.vertex_attributes.get(_COLOUR)
         if values is None:
             return None
         whole = np.issubdtype(values.dtype, np.integer)
         linear.append(values[:, :3] / (np.iinfo(values.dtype).max if whole else 1.0))
-    return to_uint8(np.concatenate(linear))
+    colours = np.concatenate(linear)
+    if not np.isfinite(colours).all():
+        raise ScanTextureError(f"{path} has colours of vertices that are no finite numbers")
+    return to_uint8(colours)
 
 
 def _image(header: Mapping[str, Any], binary: bytes, k: int, path: Path) -> Photograph:
