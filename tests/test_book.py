@@ -274,6 +274,13 @@ def executed(tmp_path, monkeypatch):
     """A root without a reference, and the folder of a chapter that recorded a number."""
     (tmp_path / "data/results").mkdir(parents=True)
     (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["numpy"]\n')
+    (tmp_path / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\n"
+        "chapters:\n- file: book/01_first.ipynb\n- file: book/02_second.ipynb\n"
+    )
+    (tmp_path / "book").mkdir()
+    for name in ("01_first", "02_second"):
+        (tmp_path / f"book/{name}.md").touch()
     folder = tmp_path / "executed/files"
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
@@ -289,6 +296,22 @@ def test_a_reference_is_kept_with_the_machine_and_the_versions(executed):
     assert content["versions"]["numpy"] == importlib.metadata.version("numpy")
     assert "processors" in content["machine"]
     results.check(folders, PARAMETERS, root)
+
+
+def test_a_part_of_the_book_keeps_its_numbers_beside_the_others(executed):
+    root, folders = executed
+    file = root / "data/results/reference_smoke.json"
+    results.keep(folders, PARAMETERS, root)
+    content = json.loads(file.read_text())
+    first = content["chapters"]["01_first"]
+    content["chapters"] |= {"02_second": first, "03_given_up": first}
+    content["chapters"]["01_first"] = {}
+    file.write_text(json.dumps(content))
+    results.keep(folders, PARAMETERS, root)
+    assert json.loads(file.read_text())["chapters"] == {"01_first": first, "02_second": first}
+    file.write_text("{")
+    with pytest.raises(BookError, match="keep` for the whole book"):
+        results.keep(folders, PARAMETERS, root)
 
 
 def test_numbers_that_left_their_bands_are_shown_in_a_table(executed):

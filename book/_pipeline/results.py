@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from _pipeline.chapters import BookError, say, write
+from _pipeline.chapters import BookError, chapters, say, write
 from _pipeline.execution import versions
 from facesynth.claims import judgement as claims
 from facesynth.evaluation.measured import Numbers, deviations, packed, unpacked
@@ -34,17 +34,23 @@ def recorded(folders: dict[Path, Path]) -> dict[str, Numbers]:
 
 
 def keep(folders: dict[Path, Path], parameters: dict[str, Any], root: Path) -> None:
-    """Write the reference of a preset: all chapters' numbers of this run."""
+    """Write the numbers of executed chapters as the reference of their preset.
+
+    Those of the book's other chapters stay. Raises BookError where they cannot be read.
+    """
+    file = path(root, parameters["preset"])
+    kept = {chapter: packed(numbers) for chapter, numbers in recorded(folders).items()}
+    others = {chapter.stem for chapter in chapters(root)} - {chapter.stem for chapter in folders}
+    if others and file.exists():
+        old = _reference(file, parameters)["chapters"]
+        kept |= {chapter: numbers for chapter, numbers in old.items() if chapter in others}
     content = {
         **parameters,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} processors, {platform.system()}",
         "versions": versions(root),
-        "chapters": {
-            chapter: packed(numbers) for chapter, numbers in sorted(recorded(folders).items())
-        },
+        "chapters": dict(sorted(kept.items())),
     }
-    file = path(root, parameters["preset"])
     write(file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     say(f"wrote {file.relative_to(root)}")
 
@@ -55,15 +61,8 @@ def check(folders: dict[Path, Path], parameters: dict[str, Any], root: Path) -> 
     Raises BookError with a table of those that left their bands, or when there is no reference of
     this preset and seed.
     """
-    file = path(root, parameters["preset"])
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        made_with = {name: content[name] for name in parameters}
-        reference = {chapter: unpacked(numbers) for chapter, numbers in content["chapters"].items()}
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BookError(f"{file} is missing or damaged ({error!r}): say `--numbers keep`") from None
-    if made_with != parameters:
-        raise BookError(f"{file} was made with {made_with}, not with {parameters}")
+    content = _reference(path(root, parameters["preset"]), parameters)
+    reference = {chapter: unpacked(numbers) for chapter, numbers in content["chapters"].items()}
     found = recorded(folders)
     executed = {chapter.stem for chapter in folders}
     rows = list(deviations({c: n for c, n in reference.items() if c in executed}, found))
@@ -73,3 +72,19 @@ def check(folders: dict[Path, Path], parameters: dict[str, Any], root: Path) -> 
             f"{content['date']}:\n\n{HEAD}" + "\n".join(rows)
         )
     say(f"{sum(map(len, found.values()))} numbers are within their bands")
+
+
+def _reference(file: Path, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Read what `keep` wrote for these parameters. Raises BookError."""
+    try:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        made_with = {name: content[name] for name in parameters}
+        for numbers in content["chapters"].values():
+            unpacked(numbers)
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BookError(
+            f"{file} is missing or damaged ({error!r}): say `--numbers keep` for the whole book"
+        ) from None
+    if made_with != parameters:
+        raise BookError(f"{file} was made with {made_with}, not with {parameters}")
+    return content
