@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page, sync_playwright
@@ -23,7 +24,13 @@ BARE_MATHS = "all => all.filter(m => !m.querySelector('mjx-container')).map(m =>
 MISSET_MATHS = """all => all
     .filter(m => m.querySelector("mjx-merror, [data-mml-node=merror], [fill=red]"))
     .map(m => m.querySelector("mjx-assistive-mml")?.textContent)"""
-WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
+WCAG = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"],
+    "resultTypes": ["violations"],
+    "preload": False,  # of style sheets, once more: a page that is a file may not
+}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+SHOWN = "theme => document.documentElement.dataset.theme === theme"
 WIDTHS = (1280, 390)  # pixels of a desk's window and of a phone's
 # After a change of width, the theme lets code that is too wide be scrolled by keys.
 REACHED = """() => [...document.querySelectorAll("pre")]
@@ -32,12 +39,10 @@ PART = 5400  # pixels of a page in one picture
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
-def look(browser: Browser, path: Path, theme: str, screenshot: Path | None) -> Iterator[str]:
-    """Open one page and yield everything that is wrong with it; save a picture if asked to."""
+def look(browser: Browser, path: Path, screenshots: Path | None = None) -> Iterator[str]:
+    """Open one page and yield everything that is wrong with it; save pictures if asked to."""
     context = browser.new_context(
-        color_scheme="dark" if theme == "dark" else "light",
-        viewport={"width": 1280, "height": 900},
-        offline=True,
+        color_scheme=THEMES[0], viewport={"width": WIDTHS[0], "height": 900}, offline=True
     )
     said: list[str] = []
     page = context.new_page()
@@ -51,9 +56,6 @@ def look(browser: Browser, path: Path, theme: str, screenshot: Path | None) -> I
         scroll_through(page)
     except Error as error:
         said.append(f"did not finish loading: {error}")
-    yield from said
-    if page.locator("html").get_attribute("data-theme") != theme:
-        yield f"theme: the page is not {theme}"
     yield from (f"broken image: {s}" for s in page.eval_on_selector_all("img", BROKEN))
     yield from (f"image without alt: {s}" for s in page.eval_on_selector_all("img", NAMELESS))
     for figure in page.eval_on_selector_all(".plotly-figure", UNLABELLED):
@@ -63,6 +65,21 @@ def look(browser: Browser, path: Path, theme: str, screenshot: Path | None) -> I
     yield from (f"maths not set: {m}" for m in page.eval_on_selector_all(".math", BARE_MATHS))
     for maths in page.eval_on_selector_all(".math", MISSET_MATHS):
         yield f"maths error: {maths}"
+    for theme in THEMES:  # drawn once: a page follows what the reader's system prefers
+        page.emulate_media(color_scheme=theme)
+        try:
+            page.wait_for_function(SHOWN, arg=theme, timeout=15_000)
+        except Error:
+            yield f"the page is not {theme}"
+        yield from (f"{theme}: {fault}" for fault in faults(page))
+        if screenshots is not None:
+            take_pictures(page, screenshots / f"{path.stem}-{theme}.png")
+    yield from said
+    context.close()
+
+
+def faults(page: Page) -> Iterator[str]:
+    """Yield what keeps readers from a page, at a desk and on a phone."""
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         with contextlib.suppress(Error):  # or axe says where it is not so
@@ -72,9 +89,6 @@ def look(browser: Browser, path: Path, theme: str, screenshot: Path | None) -> I
         for fault in Axe().run(page, options=WCAG).response["violations"]:
             where = ", ".join(node["target"][0] for node in fault["nodes"][:3])
             yield f"{fault['id']} at {width} px ({fault['help']}): {where}"
-    if screenshot is not None:
-        take_pictures(page, screenshot)
-    context.close()
 
 
 def take_pictures(page: Page, path: Path) -> None:
@@ -94,24 +108,24 @@ def is_local(url: str) -> bool:
 
 
 def look_at_all(html: Path, executable: str, screenshots: Path | None = None) -> list[str]:
-    """Look at every page of a built book in both themes at once; return what is wrong with them."""
+    """Look at every page of a built book in both themes; return what is wrong with them."""
     pages = sorted(set(html.rglob("*.html")) - {html / "index.html"})  # that one only redirects
     if not pages:
         raise FileNotFoundError(f"no pages in {html}")
 
-    def look_at(theme: str) -> list[str]:
+    def look_at(some: list[Path]) -> list[str]:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
             return [
-                f"{page.relative_to(html)} ({theme}): {problem}"
-                for page in pages
-                for problem in look(
-                    browser, page, theme, screenshots and screenshots / f"{page.stem}-{theme}.png"
-                )
+                f"{page.relative_to(html)}: {problem}"
+                for page in some
+                for problem in look(browser, page, screenshots)
             ]
 
     with ThreadPoolExecutor() as pool:
-        return [problem for found in pool.map(look_at, ("light", "dark")) for problem in found]
+        return [
+            problem for found in pool.map(look_at, (pages[::2], pages[1::2])) for problem in found
+        ]
 
 
 if __name__ == "__main__":
