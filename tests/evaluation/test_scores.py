@@ -79,7 +79,7 @@ def test_draws_of_a_table_are_paired():
 
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=12), st.integers(0, 99))
-def testhalves_are_of_different_people(counts, seed):
+def test_halves_are_of_different_people(counts, seed):
     subjects = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
     n = largest_half(subjects)
     assume(n > 0)

@@ -282,6 +282,7 @@ def gltf(
     texture=None,
     materials=None,
     images=(RED, BLUE),
+    colours=None,
     **more,
 ):
     """The header and the buffer of a file with one triangle."""
@@ -311,6 +312,11 @@ def gltf(
             if dtype == "u1":
                 views[-1]["byteStride"] = 4
             attributes[f"TEXCOORD_{k}"] = len(accessors) - 1
+    if colours is not None:
+        whole = colours.dtype == np.uint8
+        add(colours.tobytes(), componentType=5121 if whole else 5126, count=3,
+            type=f"VEC{colours.shape[1]}", normalized=bool(whole))  # fmt: skip
+        attributes["COLOR_0"] = len(accessors) - 1
     pictures = [{"bufferView": add(png(c)), "mimeType": "image/png"} for c in images]
     header = {
         "asset": {"version": "2.0"},
@@ -358,31 +364,12 @@ def test_coordinates_that_are_no_numbers(tmp_path, value):
         Scan.load(glb(tmp_path / "a.glb", header, buffer))
 
 
-def with_colours(colours):
-    """A file without a texture, with colours of its vertices."""
-    header, buffer = gltf(uv=None)
-    buffer += b"\0" * (-len(buffer) % 4)
-    content = colours.tobytes()
-    header["bufferViews"].append(
-        {"buffer": 0, "byteOffset": len(buffer), "byteLength": len(content)}
-    )
-    whole = colours.dtype == np.uint8
-    header["accessors"].append(
-        {"bufferView": len(header["bufferViews"]) - 1, "count": len(colours), "normalized": whole,
-         "componentType": 5121 if whole else 5126, "type": f"VEC{colours.shape[1]}"}
-    )  # fmt: skip
-    attributes = header["meshes"][0]["primitives"][0]["attributes"]
-    attributes["COLOR_0"] = len(header["accessors"]) - 1
-    header["buffers"][0]["byteLength"] = len(buffer) + len(content)
-    return header, buffer + content
-
-
 @pytest.mark.parametrize("largest", [1, 255])
 def test_colours_of_vertices_in_gltf(tmp_path, largest):
     """They are linear: half of the light is sRGB 188."""
     colours = np.array([[1, 0, 0, 1], [0, 0.5, 0, 1], [0, 0, 1, 1]]) * largest
     colours = colours.astype(np.float32 if largest == 1 else np.uint8)
-    scan = Scan.load(glb(tmp_path / "a.glb", *with_colours(colours)))
+    scan = Scan.load(glb(tmp_path / "a.glb", *gltf(uv=None, colours=colours)))
     np.testing.assert_allclose(scan.colours[scan.faces][0], np.diag([255, 188, 255]), atol=1)
     assert scan.has_texture
 
@@ -391,7 +378,7 @@ def test_colours_that_are_no_numbers(tmp_path):
     colours = np.eye(3, dtype=np.float32)
     colours[1, 0] = np.nan
     with pytest.raises(ScanTextureError, match="colours of vertices that are no finite"):
-        Scan.load(glb(tmp_path / "a.glb", *with_colours(colours)))
+        Scan.load(glb(tmp_path / "a.glb", *gltf(uv=None, colours=colours)))
 
 
 def test_the_second_set_of_coordinates(tmp_path):
