@@ -5,19 +5,18 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .anchored import AnchoredGenerator
 from .config import Config, ConfigError, Stage
 from .detail import Detailer, Tiles
+from .drawing import flipped, generator_of, order
 from .images import Images, send
 from .losses import LOSSES, Critic
 from .machine import made_by, start
@@ -132,7 +131,7 @@ class _Training:
         self.loss = LOSSES[config.loss]
         self.signs = torch.ones(config.channels, 1, 1, device=fabric.device)
         self.signs[list(config.negated)] = -1
-        latent, source = self.generator.latent, _randomness(config.seed, 0, 0)
+        latent, source = self.generator.latent, generator_of(config.seed, 0, 0)
         self.fixed = torch.randn(N_GRID, latent, generator=source)
         self.shown = 0  # real images, over all processes
         self.steps = 0
@@ -289,16 +288,16 @@ class _Training:
     def _real(self, stage: Stage) -> tuple[Tensor, Tensor, Tensor]:
         """Return this process's part of a batch: images, masks, and masks of other images."""
         config, device = self.config, self.fabric.device
-        index = self._share(_order(config.seed, len(self.data), self.shown, stage.batch))
+        index = self._share(order(config.seed, len(self.data), self.shown, stage.batch))
         drawn = np.random.default_rng((config.seed, 4, self.shown))
         images, masks = self.data.batch(index, stage.resolution, stage.alpha, device, drawn)
         others = masks
         if config.masks == "independent":
-            other = self._share(_order(config.seed + 1, len(self.data), self.shown, stage.batch))
+            other = self._share(order(config.seed + 1, len(self.data), self.shown, stage.batch))
             _, others = self.data.batch(other, stage.resolution, stage.alpha, device, drawn)
         if config.mirrored:
-            flipped = self._share(_flipped(config, self.shown, stage.batch))
-            flip = send(torch.from_numpy(flipped), device)[:, :, None, None]  # (b, c, 1, 1)
+            which = self._share(flipped(config, self.shown, stage.batch))
+            flip = send(torch.from_numpy(which), device)[:, :, None, None]  # (b, c, 1, 1)
             images = torch.where(flip, self.signs * images.flip(3), images)
             if config.masks != "none":
                 masks = torch.where(flip[:, :1], masks.flip(3), masks)
@@ -307,7 +306,7 @@ class _Training:
 
     def _random(self, batch: int) -> tuple[Tensor, Tensor]:
         """Return this process's part of b latent vectors (b, latent) and of b uniform numbers."""
-        source = _randomness(self.config.seed, 1, self.shown)
+        source = generator_of(self.config.seed, 1, self.shown)
         latents = torch.randn(batch, self.generator.latent, generator=source)
         u = torch.rand(batch, generator=source)
         device = self.fabric.device
@@ -408,28 +407,3 @@ def _check(config: Config, data: Images | Tiles) -> None:
             "the images have masks, but masks is 'none' in the configuration, so that damage would "
             'be learned, too: set masks to "paired", or train on unmasked() images'
         )
-
-
-def _randomness(seed: int, stream: int, shown: int) -> torch.Generator:
-    state = np.random.SeedSequence((seed, stream, shown)).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0]) % 2**63)
-
-
-def _flipped(config: Config, shown: int, batch: int) -> NDArray[np.bool_]:
-    """Which channels of which images are flipped (b, c)."""
-    coins = np.random.default_rng((config.seed, 2, shown)).random((len(config.mirrored), batch))
-    flipped = np.zeros((batch, config.channels), bool)
-    for coin, channels in zip(coins, config.mirrored, strict=True):
-        flipped[:, list(channels)] = coin[:, None] < 0.5
-    return flipped
-
-
-def _order(seed: int, n: int, shown: int, batch: int) -> NDArray[np.intp]:
-    """Return the images that follow after `shown`; each epoch is shuffled anew."""
-    places = np.arange(shown, shown + batch)
-    return np.array([_deck(seed, n, int(p) // n)[p % n] for p in places])
-
-
-@lru_cache(maxsize=4)
-def _deck(seed: int, n: int, epoch: int) -> NDArray[np.intp]:
-    return np.random.default_rng((seed, 3, epoch)).permutation(n)
