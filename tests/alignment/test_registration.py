@@ -172,7 +172,7 @@ def test_a_landmark_is_doubted_by_how_far_off_it_is(first):
     problem = Problem(first, known)
     start = standard().vertices
     problem.landmarks = problem.marked @ start
-    limit = alignment.LANDMARK_OUTLIER * alignment.LANDMARK_ERROR
+    limit = alignment.LANDMARK_OUTLIER
     problem.landmarks[3] += [0.0, limit, 0.0]
     problem.landmarks[5] += [0.0, 0.0, 3 * limit]
     problem.doubt(start)

@@ -98,13 +98,16 @@ def test_what_is_wrong_is_marked_and_what_is_beyond_reason_fails(made):
     told = json.loads((made.folder / dataset.QUALITY).read_text())
     assert set(told) == set(made.names)
     assert told["good"]["doubtful"] == []
+    assert told["good"].keys() >= {"landmarks", "seen"}
+    assert told["bare"].keys() >= {"landmarks_of_shape", "seen_in_shape"}
+    assert told["bare"].keys().isdisjoint({"landmarks", "seen"})
     assert 0.8 < told["good"]["size"] < 1.2
 
 
 def test_a_scan_without_texture_has_the_same_geometry(made):
     scans = made.take(np.array([name in ("good", "bare") for name in made.names]))
     off = np.linalg.norm(scans.geometry[0] - scans.geometry[1], axis=1)
-    assert np.median(off) < 1.0
+    assert np.median(off) < 0.5
     assert dict(zip(scans.names, scans.textured, strict=True)) == {"bare": False, "good": True}
     with pytest.raises(DatasetError, match=r"1 of 2 scans have no texture, the first is bare"):
         _ = scans.textures

@@ -11,7 +11,7 @@ Only these determine how the forehead and the cheeks, which have no landmarks, s
 surface.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -32,7 +32,10 @@ N_ANCHORS = 120  # inducing points of Nyström's method, evenly over the templat
 N_SMOOTH = 60  # smooth modes of each kind and coordinate: mirror symmetric and antisymmetric
 # mm, standard deviation of a surface from what modes can describe. Smooth modes describe faces less
 # well than face modes; if they had to fit as closely, the template would slide along the surface.
-MISFIT, SMOOTH_MISFIT = 0.4, 1.5
+MISFIT, SMOOTH_MISFIT = 0.4, 0.8
+# mm, the same of detected landmarks. Those of an eye are off together, up to 3 mm with a texture
+# and 6 without: where the surface and face modes tell where an eye is, it is known better.
+LANDMARK_ERROR, SMOOTH_LANDMARK_ERROR = 6.0, 3.0
 MODES_FILE = "face_modes.npz"  # in data/template, of the standard template
 STEPS = 32767  # of the largest coordinate of a mode, to which the file rounds
 
@@ -44,11 +47,13 @@ class Deformations:
     mean    (m, 3) mm, μ
     modes   (m, 3, k) mm, Φ
     misfit  mm, standard deviation along the normal of faces from what modes can describe
+    landmark_error  mm, the same of detected landmarks, in each direction
     """
 
     mean: NDArray[np.float32]
     modes: NDArray[np.float32]
     misfit: float = MISFIT
+    landmark_error: float = LANDMARK_ERROR
 
 
 @lru_cache(maxsize=4)
@@ -63,7 +68,8 @@ def smooth(template: Template) -> Deformations:
     modes = np.zeros((len(template.vertices), 3, 3 * k), np.float32)
     for axis, functions in enumerate((across, along, along)):
         modes[:, axis, axis * k : (axis + 1) * k] = functions
-    return Deformations(np.zeros(template.vertices.shape, np.float32), modes)
+    still = np.zeros(template.vertices.shape, np.float32)
+    return Deformations(still, modes, SMOOTH_MISFIT, SMOOTH_LANDMARK_ERROR)
 
 
 @cache
@@ -79,7 +85,7 @@ def prior(template: Template) -> Deformations:
     """The prior to align a template with: face modes for the standard one, else smooth ones."""
     if template == standard():
         return of_faces()
-    return replace(smooth(template), misfit=SMOOTH_MISFIT)
+    return smooth(template)
 
 
 def save(path: Path, found: Deformations) -> None:

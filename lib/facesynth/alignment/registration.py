@@ -46,16 +46,15 @@ from facesynth.surface.mesh import (
 from facesynth.surface.similarity import similarity
 from facesynth.template import Template, standard
 
-MODE_ROUNDS = 8  # of smooth modes
+MODE_ROUNDS = 14  # of smooth modes
 STIFFNESS = (30.0, 10.0, 3.0, 1.0, 0.3)  # of the rounds in which every vertex moves independently
-LANDMARK_ERROR = 3.0  # mm, the standard deviation of a detected landmark
-LANDMARK_OUTLIER = 4.0  # standard deviations, the scale at which a landmark loses its influence
+LANDMARK_OUTLIER = 12.0  # mm, the scale at which a landmark loses its influence
 LEAST_SMOOTHNESS = 1e-3  # keeps the system regular where a scan does not constrain modes
 CORRELATED = 15.0  # mm² of the surface with correlated errors, which count as one measurement
 EVERY = 3  # only each third vertex looks for its nearest point while modes move the template
 FACING = 0.5  # cosine between template and scan normals; below, they are different surfaces
 SHOWN = 1.0  # mm, the largest distance between a true point and a scan that shows it
-FARTHEST = 3.0  # times the median distance; beyond, it is another surface too
+FARTHEST = 3.0  # times the median distance; towards it a nearest point loses its influence
 USUAL = 0.5  # mm, the smallest value used as the median distance
 ELSEWHERE = 10.0  # mm; with a larger median distance the landmarks are not on this face
 LEAST_SHARE = 1e-3  # of a vertex's displacement, below which it is set to zero
@@ -146,7 +145,8 @@ class Problem:
                 f"the template is {usual:.0f} mm from {self.surface.scan.name} where its landmarks "
                 "put it; check that they are on the face, in the scan's frame and in order"
             )
-        weight = self.area[chosen] * (good & (distance < FARTHEST * usual))
+        near = np.maximum(1 - (distance / (FARTHEST * usual)) ** 2, 0) ** 2  # Tukey's biweight
+        weight = self.area[chosen] * good * near
         lost = weight == 0  # its point may be NaN, next to a triangle of zero area
         points[lost], towards[lost] = vertices[chosen][lost], normals[lost]
         return Pull(points, towards, weight)
@@ -155,8 +155,7 @@ class Problem:
         """Down-weight landmarks far from those of vertices (m, 3) (Geman and McClure 1987)."""
         off = np.linalg.norm(self.marked @ vertices - self.landmarks, axis=1)
         known = self.reliance > 0
-        limit = LANDMARK_OUTLIER * LANDMARK_ERROR
-        self.reliance[known] = np.maximum(1 / (1 + (off[known] / limit) ** 2) ** 2, 1e-6)
+        self.reliance[known] = np.maximum(1 / (1 + (off[known] / LANDMARK_OUTLIER) ** 2) ** 2, 1e-6)
 
     def terms(self, vertices: FloatArray) -> dict[str, float]:
         """The energy's three terms, not weighted, at vertices (m, 3) in the template's frame.
@@ -225,7 +224,7 @@ def _move_by_modes(problem: Problem, prior: Deformations, report: Callback) -> F
     chosen = slice(None, None, EVERY)
     vertices = start
     for n_round in range(MODE_ROUNDS + 1):
-        sure = problem.reliance * problem.weights.landmarks / LANDMARK_ERROR**2
+        sure = problem.reliance * problem.weights.landmarks / prior.landmark_error**2
         system = np.eye(k) * max(problem.weights.smoothness, LEAST_SMOOTHNESS)
         system += np.einsum("lik,l,lij->kj", marks, sure, marks, optimize=True)
         right = np.einsum("lik,l,li->k", marks, sure, off)

@@ -30,11 +30,11 @@ def ambient_occlusion(vertices: ArrayLike, faces: ArrayLike, rays: int = 64) -> 
     scene = EmbreeScene()
     TriangleMesh(scene, points, np.asarray(faces, dtype=np.int32))
     directions = sphere(rays)
-    cosine = normals @ directions.T  # (m, rays)
-    vertex, ray = np.nonzero(cosine > 0.05)
+    cosine = directions @ normals.T  # (rays, m)
+    ray, vertex = np.nonzero(cosine > 0.05)  # parallel rays follow each other: twice as fast
     origins = points[vertex] + _CLEARANCE * normals[vertex]
     clear = scene.run(origins, directions[ray], query="OCCLUDED") < 0
-    weight = cosine[vertex, ray]
+    weight = cosine[ray, vertex]
     seen = np.bincount(vertex, weight * clear, minlength=len(points))
     total = np.bincount(vertex, weight, minlength=len(points))
     return np.divide(seen, total, out=np.ones(len(points)), where=total > 0).astype(np.float32)

@@ -37,9 +37,9 @@ from facesynth.template import FIRST_OF_68, N_LANDMARKS, standard
 
 PIXEL = 1.0  # mm of the surface that a view's pixel shows: dlib finds faces of 80 pixels and more
 FACE = 300.0  # mm that a view around the face shows: dlib wants the face's surroundings too
+USUAL = (0.7, 1.4)  # sizes over the mean face's that are shown as if they were its own
 LARGEST = 800  # pixels along a view's side: a scan from head to toe is shown smaller
 SMALLEST = 160  # the same: what is small, in whichever unit, is shown larger
-USUAL = (0.7, 1.4)  # sizes over the mean face's that are shown as if they were its own
 BACKGROUND = 110  # sRGB grey around the surface
 LAMP = (0.0, 0.4, 1.0)  # direction to a lamp in a view's axes: over the camera, as dlib's faces
 SHADE = 0.7  # the part of the light that comes from it, rather than from everywhere
@@ -50,6 +50,9 @@ SEARCH = ((0, 0), (-25, 0), (25, 0), (0, -20), (0, 20), (-50, 0), (50, 0))
 DIRECTIONS = 40  # all around, 30 degrees apart, from which a turned scan is seen at last,
 ROLLS = (0, 45)  # degrees, with its pictures turned by these, and by quarters
 VOTE = ((0, 0), (-20, 0), (20, 0), (0, -10), (0, 10), (-10, 5), (10, -5))
+BOXES = 20  # around a face, from each of which its landmarks are predicted: a box's
+SHIFT = 0.05  # widths, by which it is moved and grown or shrunk, moves them as much as a view does
+LOOKS = (1, 3, 7)  # of these views, each look around the front that the one before has found
 GRAZING = 0.2  # cosine between the ray and the normal below which a back-projection is refused
 CONFIRMED = 1 / 3  # of the views around a face must show one
 CLEAR = 1.0  # mean of the detector's scores over these views, above which it is surely a face
@@ -62,16 +65,21 @@ class NoFaceError(ScanError):
     picture: Photograph | None = None
 
 
-def detect(scan: Scan | ScannedSurface) -> FloatArray:
+def detect(scan: Scan | ScannedSurface, near: FloatArray | None = None) -> FloatArray:
     """The landmarks (43, 3) in mm on a scan's surface; NaN where no view sees one.
 
     The scan may be turned in any way, and of any size. Raises `NoFaceError`.
+
+    near : where they lie roughly (43, 3), if that is known
     """
     surface = scan if isinstance(scan, ScannedSurface) else ScannedSurface(scan)
     unclear: list[tuple[float, FloatArray]] = []
-    for first in itertools.chain(_candidates(surface), _anywhere(surface)):
-        front, _ = _vote(surface, first, VOTE[:1])  # turns to the face's own front
-        found, clear = (None, 0.0) if front is None else _vote(surface, front, VOTE)
+    found: FloatArray | None
+    known = [] if near is None else [near]
+    for first in itertools.chain(known, _candidates(surface), _anywhere(surface)):
+        found, clear = first, 0.0
+        for views in LOOKS:
+            found, clear = (None, 0.0) if found is None else _vote(surface, found, VOTE[:views])
         if found is not None and clear > CLEAR:
             return found
         if found is not None:
@@ -263,9 +271,17 @@ def _detected(image: Photograph) -> tuple[FloatArray, float] | None:
     if not boxes:
         return None
     best = int(np.argmax(scores))
-    shape = predictor(image, boxes[best])
-    pixels = np.array([(p.x, p.y) for p in shape.parts()], dtype=np.float64)
+    shapes = [predictor(image, box).parts() for box in _shaken(boxes[best])]
+    pixels = np.mean([[(p.x, p.y) for p in shape] for shape in shapes], axis=0)
     return pixels[FIRST_OF_68 : FIRST_OF_68 + N_LANDMARKS], float(scores[best])
+
+
+def _shaken(box: Any) -> Iterator[Any]:
+    """A detector's box, a little moved, and grown or shrunk, in `BOXES` ways."""
+    corners = np.array([box.left(), box.top(), box.right(), box.bottom()])
+    for right, down, growth in SHIFT * box.width() * sphere(BOXES):
+        moved = corners + [right - growth, down - growth, right + growth, down + growth]
+        yield dlib.rectangle(*(round(corner) for corner in moved))
 
 
 def picture(surface: ScannedSurface, view: View, shade: float = SHADE) -> NDArray[np.uint8]:

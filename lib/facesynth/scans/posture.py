@@ -79,7 +79,10 @@ def recognise(scan: Scan, template: Template | None = None) -> Recognised:
         return Recognised(surface, found, detected, size, inside_out)
     mm = next((of for of in UNITS.values() if HUMAN[0] < size * of < HUMAN[1]), 1 / size)
     grown = replace(surface.scan, vertices=mm * scan.vertices, sized=True)
-    return Recognised(ScannedSurface(grown), mm * found, detected, mm * size, inside_out, mm)
+    surface, found = ScannedSurface(grown), mm * found
+    if detected:  # again, in pictures of the same scale as those of a scan in mm
+        found = landmarks.detect(surface, near=found)
+    return Recognised(surface, found, detected, mm * size, inside_out, mm)
 
 
 def _check_size(size: float, scan: Scan) -> None:
