@@ -16,7 +16,7 @@ from facesynth.population.appearance import COMBED, IRIS_COLOURS, sample_appeara
 from facesynth.population.hair import hair_colour
 from facesynth.population.head import face_operator, head
 from facesynth.population.noise import SolidNoise, smoothstep
-from facesynth.population.occlusion import ambient_occlusion
+from facesynth.population.occlusion import ambient_occlusion, neighbour_mean
 from facesynth.population.photometry import Photometry
 from facesynth.population.skin import skin_colour
 from facesynth.population.strokes import line, scatter
@@ -342,6 +342,14 @@ def test_a_wall_hides_half_the_sky_at_its_foot():
     wall = [[1.5, -far, -far], [1.5, far, -far], [1.5, 0, far]]
     sky = ambient_occlusion(np.array(ground + wall, dtype=float), [[0, 1, 2], [3, 4, 5]], rays=2000)
     assert sky[1] == pytest.approx(0.5, abs=0.02)
+
+
+def test_vertices_that_take_turns_see_what_each_sees_alone():
+    face = standard()
+    beside = neighbour_mean(face.faces, len(face.vertices))
+    exact = beside @ (beside @ ambient_occlusion(face.vertices, face.faces, rays=1000))
+    shared = ambient_occlusion(face.vertices, face.faces, rays=128, over=beside @ beside)
+    assert np.sqrt(np.mean((shared - exact) ** 2)) < 0.02 < exact.std() / 3
 
 
 def test_noise_has_unit_variance_and_fades_below_the_pixels():

@@ -13,30 +13,40 @@ from numpy.typing import ArrayLike, NDArray
 from facesynth.surface.mesh import edges, vertex_normals
 from facesynth.surface.sphere import sphere
 
+TURNS = 6  # vertices that share one set of directions between them
 _CLEARANCE = 0.3  # mm off the surface: less, and a coarse mesh shadows itself
 
 
-def ambient_occlusion(vertices: ArrayLike, faces: ArrayLike, rays: int = 64) -> NDArray[np.float32]:
+def ambient_occlusion(
+    vertices: ArrayLike, faces: ArrayLike, rays: int = 64, over: sp.csr_array | None = None
+) -> NDArray[np.float32]:
     """The share (m,) of the sky, weighted by cosine, that each vertex sees: 1 in the open.
 
-    The directions are the same for all vertices, evenly over the sphere, so that the error is
-    smooth over the face (0.02 rms at 64, of which each vertex uses the half before it).
+    The directions lie evenly over the sphere; a vertex uses the half of them before it.
 
     vertices : (m, 3) mm. faces : (f, 3) triangles, counter-clockwise seen from outside.
     rays : directions over the whole sphere.
+    over : means (m, m) over neighbourhoods, which the result is then of. Vertices take turns in the
+        directions, each one in `TURNS`: with 128 rays the error is 0.012 rms, which takes 64 from
+        every vertex, and three times as long.
     """
     points = np.asarray(vertices, dtype=np.float32)
     normals = vertex_normals(vertices, faces).astype(np.float32)
     scene = EmbreeScene()
     TriangleMesh(scene, points, np.asarray(faces, dtype=np.int32))
-    directions = sphere(rays)
-    cosine = directions @ normals.T  # (rays, m)
-    ray, vertex = np.nonzero(cosine > 0.05)  # parallel rays follow each other: twice as fast
-    origins = points[vertex] + _CLEARANCE * normals[vertex]
-    clear = scene.run(origins, directions[ray], query="OCCLUDED") < 0
-    weight = cosine[ray, vertex]
-    seen = np.bincount(vertex, weight * clear, minlength=len(points))
-    total = np.bincount(vertex, weight, minlength=len(points))
+    directions, turns = sphere(rays), 1 if over is None else TURNS
+    seen, total = np.zeros((2, len(points)))
+    for turn in range(turns):
+        mine = slice(turn, None, turns)
+        cosine = directions[mine] @ normals[mine].T  # (rays, m) of this turn
+        ray, vertex = np.nonzero(cosine > 0.05)  # parallel rays after each other: twice as fast
+        origins = (points + _CLEARANCE * normals)[mine][vertex]
+        clear = scene.run(origins, directions[mine][ray], query="OCCLUDED") < 0
+        weight = cosine[ray, vertex]
+        seen[mine] = np.bincount(vertex, weight * clear, minlength=cosine.shape[1])
+        total[mine] = np.bincount(vertex, weight, minlength=cosine.shape[1])
+    if over is not None:
+        seen, total = over @ seen, over @ total
     return np.divide(seen, total, out=np.ones(len(points)), where=total > 0).astype(np.float32)
 
 

@@ -10,6 +10,7 @@ import copy
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from facesynth.mapping.universal_mapping import UniversalMapping
@@ -82,7 +83,8 @@ class Photometry:
         self._eyes = Eyes(self.anatomy)
         self._mouth = Mouth(self.anatomy)
         self._nostrils = _nostrils(self.anatomy)
-        self._smooth = neighbour_mean(template.faces, len(template.vertices))
+        beside = neighbour_mean(template.faces, len(template.vertices))
+        self._nearby = sp.csr_array(beside @ beside)
 
     def subject(self, look: Appearance, rng: np.random.Generator | int) -> Subject:
         """What all pictures of one subject share.
@@ -140,8 +142,7 @@ class Photometry:
 
     def _shade(self, rgb: Floats, points: NDArray[np.floating]) -> Floats:
         """Darken by ambient occlusion, in place; x and y (R², 2) of the pixels on the subject."""
-        sky = ambient_occlusion(points, self.template.faces)
-        sky = self._smooth @ (self._smooth @ sky)
+        sky = ambient_occlusion(points, self.template.faces, rays=128, over=self._nearby)
         at_vertices = np.column_stack([points[:, :2], sky])
         image = self.mapping.to_image(at_vertices).astype(np.float32).reshape(-1, 3)
         open_sky = np.minimum(image[:, 2] / _OPEN, 1)

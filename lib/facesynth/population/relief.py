@@ -144,8 +144,11 @@ class Relief:
     def _furrow(self, distance: NDArray[np.floating], width: float) -> Floats:
         """A furrow of depth 1 with raised shoulders, `width` mm wide, at `distance` mm from it."""
         wide = np.hypot(np.float32(width), 0.6 * self.anatomy.texel)
-        d = np.abs(distance) / wide
-        profile = np.exp(-(d**2)) - 0.16 * np.exp(-(((d - 1.9) / 0.9) ** 2))
+        far = np.abs(distance) / wide
+        profile = np.zeros(far.shape, dtype=np.float32)
+        near = np.flatnonzero(far < 6)  # beyond, it is less than 1e-9
+        d = far[near]
+        profile[near] = np.exp(-(d**2)) - 0.16 * np.exp(-(((d - 1.9) / 0.9) ** 2))
         return np.asarray(width / wide * profile, dtype=np.float32)
 
 

@@ -107,7 +107,8 @@ class Plane:
         if not which.any():
             return np.zeros((h, w), dtype=np.float32)
         length = strands.length[which].astype(np.float32)
-        k = max(2, int(np.ceil(length.max() / self.grid)))
+        pace = self.grid * max(1, 2 * self._blur)  # what is blurred needs no finer steps
+        k = max(2, int(np.ceil(length.max() / pace)))
         u = ((np.arange(k) + 0.5) / k).astype(np.float32)
         angle = strands.angle[which, None] + strands.bend[which, None] * u  # (n, k)
         angle = angle.astype(np.float32)

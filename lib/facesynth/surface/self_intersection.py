@@ -19,7 +19,7 @@ def pierced(vertices: FloatArray, faces: IntArray, edge: IntArray | None = None)
     """
     edge = edges(faces) if edge is None else edge
     scene = EmbreeScene()
-    TriangleMesh(scene, np.ascontiguousarray(vertices[faces], dtype=np.float32))
+    TriangleMesh(scene, vertices.astype(np.float32), np.asarray(faces, dtype=np.int32))
     origin = vertices[edge[:, 0]].astype(np.float32)
     along = vertices[edge[:, 1]].astype(np.float32) - origin
     start = np.full(len(edge), ENDS, dtype=np.float32)
