@@ -38,6 +38,8 @@ class Complexion:
         column = (a.x - LEFT) / (RIGHT - LEFT) * SIDE * _FINER - 0.5
         row = (TOP - a.y) / (TOP - BOTTOM) * SIDE * _FINER - 0.5
         self._look_up = LookUp([row, column], (SIDE * _FINER,) * 2)
+        # cubic interpolation is a matrix, in each direction the same
+        self._finer = zoom(np.eye(SIDE, dtype=np.float32), (_FINER, 1), order=3, mode="nearest")
         # lips lie in their own shade, the lower one more: it is full, and faces down
         upper = smoothstep(-3, 3, a.y - a.curve("upper_lip")[:, 1].mean())
         lips = -a.lips * (0.34 - 0.26 * upper)
@@ -45,8 +47,8 @@ class Complexion:
 
     def fields(self, look: Appearance) -> Floats:
         """Logarithms (R², 3) of a factor of the skin's colour."""
-        front = frontal(look)
-        fine = [zoom(front[..., c], _FINER, order=3, mode="nearest") for c in range(3)]
+        front = np.moveaxis(frontal(look), 2, 0)  # (3, 64, 64)
+        fine = self._finer @ front @ self._finer.T
         return np.stack([self._look_up(c) for c in fine], axis=1) + self._skin
 
 

@@ -123,10 +123,10 @@ class Plane:
         i, j = row.astype(np.int32), column.astype(np.int32)
         a, b = row - i, column - j
         cell = i * w + j
-        area = np.zeros(h * w)
-        for di, wi in ((0, 1 - a), (1, a)):  # splat on the four grid points around
-            for dj, wj in ((0, 1 - b), (1, b)):
-                area += np.bincount(cell + di * w + dj, weight * wi * wj, minlength=h * w)
+        # splat on the four grid points around
+        cells = np.concatenate([cell, cell + 1, cell + w, cell + w + 1])
+        shares = [(1 - a) * (1 - b), (1 - a) * b, a * (1 - b), a * b]
+        area = np.bincount(cells, np.concatenate(shares) * np.tile(weight, 4), minlength=h * w)
         return area.reshape(h, w).astype(np.float32)
 
     def _seen(self, image: Floats) -> Floats:
