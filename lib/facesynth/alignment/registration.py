@@ -6,9 +6,9 @@ $$E(v) = w_l \sum_k |A_k v - l_k|^2 + w_s \sum_i \rho_i\,a_i\,(n_i \cdot (v_i - 
 
 The first term holds the landmarks: $A_k v$ is one on the template, $l_k$ on the scan. The second
 one holds all template points to the scan's surface: $c_i$ is the point of it nearest to $v_i$,
-$n_i$ the normal there, $a_i$ the area in mm² that the vertex stands for, and $\rho_i$ falls with the
-distance and is zero where the nearest point is on the edge of a hole or clearly belongs to another
-surface. The third one, R, penalises deformations that are not smooth.
+$n_i$ the normal there, $a_i$ the area in mm² that the vertex stands for, and $\rho_i$ falls with
+the distance and is zero where the nearest point is on the edge of a hole or clearly belongs to
+another surface. The third one, R, penalises deformations that are not smooth.
 
 Nearest points change as the template moves, so that the minimum is approached in rounds, each of
 which is a linear system. The first rounds move the template by smooth modes alone (`deformation`),
