@@ -79,7 +79,7 @@ def test_the_face_tells_the_unit(face, found, mm, seen):
         assert again.mm == pytest.approx(mm / found.size, rel=0.02)
     else:
         assert again.mm == seen
-        assert off(again.landmarks, found.landmarks) < 1.5
+        assert off(again.landmarks, found.landmarks) < 0.3
 
 
 @pytest.mark.parametrize(("scale", "hint"), [(0.1, "cm"), (1 / 25.4, "inch"), (3, "no unit")])
@@ -97,7 +97,7 @@ def test_turned_and_inside_out(face, found):
     turn = Rotation.from_euler("YXZ", [170, -60, 100], degrees=True).as_matrix()
     again = recognise(dataclasses.replace(reversed_(face), vertices=face.vertices @ turn.T))
     assert again.inside_out
-    assert off(again.landmarks @ turn, found.landmarks) < 1.5
+    assert off(again.landmarks @ turn, found.landmarks) < 0.3
 
 
 def test_where_no_face_is_found_a_picture_shows_what_was_searched():
