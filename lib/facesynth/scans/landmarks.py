@@ -50,9 +50,9 @@ SEARCH = ((0, 0), (-25, 0), (25, 0), (0, -20), (0, 20), (-50, 0), (50, 0))
 DIRECTIONS = 40  # all around, 30 degrees apart, from which a turned scan is seen at last,
 ROLLS = (0, 45)  # degrees, with its pictures turned by these, and by quarters
 VOTE = ((0, 0), (-20, 0), (20, 0), (0, -10), (0, 10), (-10, 5), (10, -5))
-BOXES = 20  # around a face, from each of which its landmarks are predicted: a box's
-SHIFT = 0.05  # widths, by which it is moved and grown or shrunk, moves them as much as a view does
-LOOKS = (1, 3, 7)  # of these views, each look around the front that the one before has found
+LOOKS = (1, 3, 7)  # views of these in one look after another, each from the front found before
+BOXES = 20  # around a face in a view; dlib's landmarks depend on its box, their mean hardly does
+SHIFT = 0.05  # of a box's width, by which these are moved, and grown or shrunk
 GRAZING = 0.2  # cosine between the ray and the normal below which a back-projection is refused
 CONFIRMED = 1 / 3  # of the views around a face must show one
 CLEAR = 1.0  # mean of the detector's scores over these views, above which it is surely a face
@@ -74,12 +74,9 @@ def detect(scan: Scan | ScannedSurface, near: FloatArray | None = None) -> Float
     """
     surface = scan if isinstance(scan, ScannedSurface) else ScannedSurface(scan)
     unclear: list[tuple[float, FloatArray]] = []
-    found: FloatArray | None
     known = [] if near is None else [near]
     for first in itertools.chain(known, _candidates(surface), _anywhere(surface)):
-        found, clear = first, 0.0
-        for views in LOOKS:
-            found, clear = (None, 0.0) if found is None else _vote(surface, found, VOTE[:views])
+        found, clear = _settled(surface, first)
         if found is not None and clear > CLEAR:
             return found
         if found is not None:
@@ -148,6 +145,17 @@ def whole(surface: ScannedSurface, turn: FloatArray) -> View:
     extent = float(np.max(high - low))
     size = max(SMALLEST, min(round(extent / PIXEL), LARGEST))
     return View(turn, (low + high) / 2, size, max(extent, 1e-9) / size)
+
+
+def _settled(surface: ScannedSurface, found: FloatArray) -> tuple[FloatArray | None, float]:
+    """Landmarks (43, 3) after all looks, and how clear the face is in the last; None if not one."""
+    points, clear = found, 0.0
+    for views in LOOKS:
+        seen, clear = _vote(surface, points, VOTE[:views])
+        if seen is None:
+            return None, 0.0
+        points = seen
+    return points, clear
 
 
 def _vote(
