@@ -15,7 +15,7 @@ which is a linear system. The first rounds move the template by smooth modes alo
 whose coefficients' squares are R. Then every vertex moves independently, along the scan's normal:
 the landmarks are no longer used, and R is the bending of what is added, with a decreasing weight.
 All of it happens in the template's frame and size: the landmarks give the similarity between this
-frame and the scan's.
+frame and the scan's at first, and all vertices when modes have moved them.
 
 `gradient_descent` minimises such an energy as the paper does, with all three terms at once and the
 bending of the whole deformation for R, "by taking the derivative of the loss with respect to the
@@ -47,6 +47,7 @@ from facesynth.surface.similarity import similarity
 from facesynth.template import Template, standard
 
 MODE_ROUNDS = 14  # of smooth modes
+REPLACED = (5, 10)  # rounds after which the template is placed anew, by all of its vertices
 STIFFNESS = (30.0, 10.0, 3.0, 1.0, 0.3)  # of the rounds in which every vertex moves independently
 LANDMARK_OUTLIER = 12.0  # mm, the scale at which a landmark loses its influence
 LEAST_SMOOTHNESS = 1e-3  # keeps the system regular where a scan does not constrain modes
@@ -151,6 +152,18 @@ class Problem:
         points[lost], towards[lost] = vertices[chosen][lost], normals[lost]
         return Pull(points, towards, weight)
 
+    def replace(self, vertices: FloatArray, start: FloatArray) -> FloatArray:
+        """Place the template anew: vertices (m, 3) as they are in the frame that fits them best.
+
+        What landmarks say of the frame is less sure than what the surface has shown since.
+
+        start : (m, 3) mm, the vertices before any deformation
+        """
+        places, marks = self.frame.apply(vertices), self.frame.apply(self.landmarks)
+        self.frame = similarity(start, places)
+        self.landmarks = self.frame.inverse().apply(marks)
+        return self.frame.inverse().apply(places)
+
     def doubt(self, vertices: FloatArray) -> None:
         """Down-weight landmarks far from those of vertices (m, 3) (Geman and McClure 1987)."""
         off = np.linalg.norm(self.marked @ vertices - self.landmarks, axis=1)
@@ -220,10 +233,12 @@ def _move_by_modes(problem: Problem, prior: Deformations, report: Callback) -> F
     marks = np.asarray(
         (problem.marked @ prior.modes.reshape(m, 3 * k)).reshape(-1, 3, k), dtype=np.float64
     )
-    off = problem.landmarks - problem.marked @ start  # (43, 3)
     chosen = slice(None, None, EVERY)
     vertices = start
     for n_round in range(MODE_ROUNDS + 1):
+        if n_round - 1 in REPLACED:
+            vertices = problem.replace(vertices, start)
+        off = problem.landmarks - problem.marked @ start  # (43, 3)
         sure = problem.reliance * problem.weights.landmarks / prior.landmark_error**2
         system = np.eye(k) * max(problem.weights.smoothness, LEAST_SMOOTHNESS)
         system += np.einsum("lik,l,lij->kj", marks, sure, marks, optimize=True)
