@@ -218,12 +218,14 @@ def test_two_landmarks_are_too_few(first):
         nonrigid(first, few)
 
 
-@pytest.mark.parametrize("term", ["landmarks", "surface", "smoothness"])
-def test_a_term_may_be_left_out(first, results, term):
+@pytest.mark.parametrize(
+    ("term", "most"), [("landmarks", 0.01), ("surface", 0.1), ("smoothness", 0.1)]
+)
+def test_a_term_may_be_left_out(first, results, term, most):
     weights = Weights(**{term: 0.0})
     result = nonrigid(first, marks(first), weights=weights)
     assert np.isfinite(result).all()
-    assert distance(result, results[0]).max() > 0.01
+    assert distance(result, results[0]).max() > most
     assert np.median(distance(result, first.truth.vertices)) < 2
     descended = gradient_descent(first, marks(first), rounds=2, weights=weights)
     assert np.isfinite(descended).all()
@@ -245,8 +247,8 @@ def test_the_template_is_placed_anew_by_what_the_surface_shows(first, monkeypatc
     turn = Rotation.from_rotvec([5, 0, 0], degrees=True).as_matrix()
     wrong = 1.1 * (known - middle) @ turn.T + middle
     moved = []
-    for rounds in (alignment.REPLACED, ()):
-        monkeypatch.setattr(alignment, "REPLACED", rounds)
+    for rounds in (alignment.REFRAMED, ()):
+        monkeypatch.setattr(alignment, "REFRAMED", rounds)
         moved.append(np.median(distance(nonrigid(first, wrong), nonrigid(first, known))))
     assert moved[0] < 0.7 * moved[1]
 

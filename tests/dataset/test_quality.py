@@ -11,7 +11,7 @@ from PIL import Image
 
 from facesynth.command import cli
 from facesynth.dataset import building, contact_sheet, dataset, quality
-from facesynth.dataset.aligned_scan import SEARCHED
+from facesynth.dataset.aligned_scan import SEARCHED, align, mapping
 from facesynth.dataset.shrinking import shrink
 from facesynth.dataset.sources import DatasetError, Folder
 from facesynth.population import sample
@@ -102,6 +102,14 @@ def test_what_is_wrong_is_marked_and_what_is_beyond_reason_fails(made):
     assert told["bare"].keys() >= {"landmarks_of_shape", "seen_in_shape"}
     assert told["bare"].keys().isdisjoint({"landmarks", "seen"})
     assert 0.8 < told["good"]["size"] < 1.2
+
+
+def test_landmarks_that_came_with_a_shape_are_held_to_the_usual_bound(good):
+    marked = dataclasses.replace(without_photographs(good), landmarks=good.truth.landmarks)
+    told = json.loads(str(align(marked, mapping(R))["quality"]))
+    assert told["landmarks"] < quality.BOUNDS["landmarks"][0][1]
+    assert "landmarks_of_shape" not in told
+    assert told["doubtful"] == []
 
 
 def test_a_scan_without_texture_has_the_same_geometry(made):

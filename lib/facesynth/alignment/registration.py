@@ -47,7 +47,7 @@ from facesynth.surface.similarity import similarity
 from facesynth.template import Template, standard
 
 MODE_ROUNDS = 14  # of smooth modes
-REPLACED = (5, 10)  # rounds after which the template is placed anew, by all of its vertices
+REFRAMED = (6, 11)  # of these, before which the template is placed anew, by all of its vertices
 STIFFNESS = (30.0, 10.0, 3.0, 1.0, 0.3)  # of the rounds in which every vertex moves independently
 LANDMARK_OUTLIER = 12.0  # mm, the scale at which a landmark loses its influence
 LEAST_SMOOTHNESS = 1e-3  # keeps the system regular where a scan does not constrain modes
@@ -152,7 +152,7 @@ class Problem:
         points[lost], towards[lost] = vertices[chosen][lost], normals[lost]
         return Pull(points, towards, weight)
 
-    def replace(self, vertices: FloatArray, start: FloatArray) -> FloatArray:
+    def reframe(self, vertices: FloatArray, start: FloatArray) -> FloatArray:
         """Place the template anew: vertices (m, 3) as they are in the frame that fits them best.
 
         What landmarks say of the frame is less sure than what the surface has shown since.
@@ -233,12 +233,12 @@ def _move_by_modes(problem: Problem, prior: Deformations, report: Callback) -> F
     marks = np.asarray(
         (problem.marked @ prior.modes.reshape(m, 3 * k)).reshape(-1, 3, k), dtype=np.float64
     )
-    chosen = slice(None, None, EVERY)
+    unmoved, chosen = problem.marked @ start, slice(None, None, EVERY)
     vertices = start
     for n_round in range(MODE_ROUNDS + 1):
-        if n_round - 1 in REPLACED:
-            vertices = problem.replace(vertices, start)
-        off = problem.landmarks - problem.marked @ start  # (43, 3)
+        if n_round in REFRAMED:
+            vertices = problem.reframe(vertices, start)
+        off = problem.landmarks - unmoved  # (43, 3)
         sure = problem.reliance * problem.weights.landmarks / prior.landmark_error**2
         system = np.eye(k) * max(problem.weights.smoothness, LEAST_SMOOTHNESS)
         system += np.einsum("lik,l,lij->kj", marks, sure, marks, optimize=True)

@@ -34,14 +34,14 @@ def ambient_occlusion(
     normals = vertex_normals(vertices, faces).astype(np.float32)
     scene = EmbreeScene()
     TriangleMesh(scene, points, np.asarray(faces, dtype=np.int32))
-    directions, turns = sphere(rays), 1 if over is None else TURNS
+    above, directions = points + _CLEARANCE * normals, sphere(rays)
+    turns = 1 if over is None else TURNS
     seen, total = np.zeros((2, len(points)))
     for turn in range(turns):
         mine = slice(turn, None, turns)
         cosine = directions[mine] @ normals[mine].T  # (rays, m) of this turn
         ray, vertex = np.nonzero(cosine > 0.05)  # parallel rays after each other: twice as fast
-        origins = (points + _CLEARANCE * normals)[mine][vertex]
-        clear = scene.run(origins, directions[mine][ray], query="OCCLUDED") < 0
+        clear = scene.run(above[mine][vertex], directions[mine][ray], query="OCCLUDED") < 0
         weight = cosine[ray, vertex]
         seen[mine] = np.bincount(vertex, weight * clear, minlength=cosine.shape[1])
         total[mine] = np.bincount(vertex, weight, minlength=cosine.shape[1])
