@@ -240,6 +240,16 @@ def test_the_terms_are_measured_whatever_they_weigh(first):
     assert as_ever["landmarks"] > 1
 
 
+def test_what_a_detector_misses_is_forgotten(first, monkeypatch):
+    missed = marks(first).copy()
+    missed[19:31] += [0, 6, 0]  # eyes seen where brows are
+    off = []
+    for again in (alignment.AGAIN, alignment.MODE_ROUNDS + 1):
+        monkeypatch.setattr(alignment, "AGAIN", again)
+        off.append(np.median(distance(nonrigid(first, missed), nonrigid(first, marks(first)))))
+    assert off[0] < 0.5 * off[1]
+
+
 def test_the_template_is_placed_anew_by_what_the_surface_shows(first, monkeypatch):
     """Landmarks that make the face a tenth larger, and turn it, then move it by less."""
     known = marks(first)

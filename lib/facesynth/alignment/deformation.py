@@ -48,12 +48,14 @@ class Deformations:
     modes   (m, 3, k) mm, Φ
     misfit  mm, standard deviation along the normal of faces from what modes can describe
     landmark_error  mm, the same of detected landmarks, in each direction
+    specific  whether they are of faces, so that a surface alone tells where each feature is
     """
 
     mean: NDArray[np.float32]
     modes: NDArray[np.float32]
     misfit: float = MISFIT
     landmark_error: float = LANDMARK_ERROR
+    specific: bool = True
 
 
 @lru_cache(maxsize=4)
@@ -69,7 +71,7 @@ def smooth(template: Template) -> Deformations:
     for axis, functions in enumerate((across, along, along)):
         modes[:, axis, axis * k : (axis + 1) * k] = functions
     still = np.zeros(template.vertices.shape, np.float32)
-    return Deformations(still, modes, SMOOTH_MISFIT, SMOOTH_LANDMARK_ERROR)
+    return Deformations(still, modes, SMOOTH_MISFIT, SMOOTH_LANDMARK_ERROR, specific=False)
 
 
 @cache

@@ -17,6 +17,11 @@ the landmarks are no longer used, and R is the bending of what is added, with a 
 All of it happens in the template's frame and size: the landmarks give the similarity between this
 frame and the scan's at first, and all vertices when modes have moved them.
 
+With modes of faces, a surface tells better where an eye is than a detector does, but not from
+everywhere: how far cheeks slide depends on where the rounds begin. So they begin twice. Landmarks
+as they were found lead the first rounds; the template is then put back, and its landmarks, where
+these rounds have brought them, take their place for one round. The others follow the surface alone.
+
 `gradient_descent` minimises such an energy as the paper does, with all three terms at once and the
 bending of the whole deformation for R, "by taking the derivative of the loss with respect to the
 template vertex coordinates, then deforming the template in the gradient direction". It is the
@@ -47,8 +52,9 @@ from facesynth.surface.similarity import similarity
 from facesynth.template import Template, standard
 
 MODE_ROUNDS = 14  # of smooth modes
-REFRAMED = (6, 11)  # of these, before which the template is placed anew, by all of its vertices
-STIFFNESS = (30.0, 10.0, 3.0, 1.0, 0.3)  # of the rounds in which every vertex moves independently
+REFRAMED = (7, 11)  # of these, before which the template is placed anew, by all of its vertices
+AGAIN = REFRAMED[0]  # of these, the one with which those of face modes begin again
+STIFFNESS = (10.0, 3.0, 1.0, 0.3)  # of the rounds in which every vertex moves independently
 LANDMARK_OUTLIER = 12.0  # mm, the scale at which a landmark loses its influence
 LEAST_SMOOTHNESS = 1e-3  # keeps the system regular where a scan does not constrain modes
 CORRELATED = 15.0  # mm² of the surface with correlated errors, which count as one measurement
@@ -164,6 +170,11 @@ class Problem:
         self.landmarks = self.frame.inverse().apply(marks)
         return self.frame.inverse().apply(places)
 
+    def relocate(self, vertices: FloatArray) -> None:
+        """Landmarks are where vertices (m, 3) have brought the template's, and beyond doubt."""
+        self.landmarks = np.asarray(self.marked @ vertices)
+        self.reliance = np.where(self.reliance > 0, 1.0, 0.0)
+
     def doubt(self, vertices: FloatArray) -> None:
         """Down-weight landmarks far from those of vertices (m, 3) (Geman and McClure 1987)."""
         off = np.linalg.norm(self.marked @ vertices - self.landmarks, axis=1)
@@ -234,16 +245,21 @@ def _move_by_modes(problem: Problem, prior: Deformations, report: Callback) -> F
         (problem.marked @ prior.modes.reshape(m, 3 * k)).reshape(-1, 3, k), dtype=np.float64
     )
     unmoved, chosen = problem.marked @ start, slice(None, None, EVERY)
+    told = prior.specific and problem.weights.surface > 0  # where features are, by the surface
+    beginnings = (0, AGAIN) if told else (0,)  # rounds of landmarks alone
     vertices = start
     for n_round in range(MODE_ROUNDS + 1):
         if n_round in REFRAMED:
             vertices = problem.reframe(vertices, start)
+        if n_round in beginnings[1:]:
+            problem.relocate(vertices)
         off = problem.landmarks - unmoved  # (43, 3)
         sure = problem.reliance * problem.weights.landmarks / prior.landmark_error**2
+        sure *= not told or n_round <= AGAIN
         system = np.eye(k) * max(problem.weights.smoothness, LEAST_SMOOTHNESS)
         system += np.einsum("lik,l,lij->kj", marks, sure, marks, optimize=True)
         right = np.einsum("lik,l,li->k", marks, sure, off)
-        if n_round:  # the first one has landmarks alone
+        if n_round not in beginnings:
             pull = problem.pull(vertices, chosen)
             weight = EVERY * problem.weights.surface * pull.weight
             weight /= CORRELATED * prior.misfit**2
