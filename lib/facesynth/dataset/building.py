@@ -21,6 +21,7 @@ import filelock
 import joblib
 import numpy as np
 import psutil
+from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
 from facesynth.dataset import aligned_scan
@@ -154,6 +155,8 @@ def _make_missing(tasks: dict[str, Task], n_jobs: int, progress: bool) -> dict[s
     if not missing:
         return {}
     n_jobs = _affordable(n_jobs, [tasks[name].part for name in missing])
+    # In a worker that has done little so far, loky takes what its first scan keeps for a leak.
+    get_reusable_executor(reuse=True).shutdown()
     scans = max(len(task.part.entries) for task in tasks.values())  # of a task: what is counted
     bar = tqdm(
         total=len(tasks),

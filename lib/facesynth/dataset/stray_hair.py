@@ -21,7 +21,7 @@ def stray_hair(photograph: Photograph, texels: float) -> NDArray[np.bool_]:
 
     texels : pixels to a mm of the face. Dense hair, as on the scalp or in a beard, is not meant.
     """
-    light = np.log(from_uint8(photograph).mean(axis=-1) + 0.02)
+    light = np.log(from_uint8(photograph) @ np.full(3, 1 / 3, np.float32) + np.float32(0.02))
     width = max(3, round(NARROW * texels) | 1)  # pixels, odd
     light = ndimage.gaussian_filter(light, 0.5)  # a sensor's noise is no hair
     depth = ndimage.grey_closing(light, size=(width, width)) - light
@@ -34,6 +34,8 @@ def stray_hair(photograph: Photograph, texels: float) -> NDArray[np.bool_]:
     slender = np.bincount(label.ravel())[1:] < SLENDER * length**2
     dark_enough = np.bincount(label[depth > DARKEST], minlength=count + 1)[1:] > 0
     hair = (length > LONG * texels) & slender & dark_enough
+    if not hair.any():
+        return np.zeros_like(dark)
     stray = np.concatenate([[False], hair])[label]
     crowded = ndimage.uniform_filter(dark.astype(np.float32), round(AROUND * texels)) > DENSE
     return np.asarray(ndimage.binary_dilation(stray & ~crowded))

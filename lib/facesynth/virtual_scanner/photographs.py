@@ -62,8 +62,8 @@ def _residual_light(
 def _backdrop(size: int, settings: Scanner, rng: np.random.Generator) -> Floats:
     low, high = np.log(settings.background)
     grey = np.exp(rng.uniform(low, high)) * np.exp(rng.normal(0, 0.05, 3))
-    y, x = np.mgrid[:size, :size] / size - rng.uniform(0.35, 0.65, (2, 1, 1))
-    away = 1 - _FALL_OFF * 2 * (x**2 + y**2)
+    y, x = np.arange(size) / size - rng.uniform(0.35, 0.65, (2, 1))
+    away = 1 - _FALL_OFF * 2 * (x**2 + y[:, None] ** 2)
     return (away[..., None] * grey).astype(np.float32)
 
 
