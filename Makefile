@@ -41,7 +41,7 @@ chapters: environment
 
 test: lint
 	@echo "== tests"
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: environment
 	@echo "== format"
