@@ -149,7 +149,7 @@ def test_real_scan(real_data_folder):
     assert error.max() < 16
     moved, turn = turned(scan, -15, 15, 10)
     again = (landmarks.detect(moved) - [-200, 90, 10]) @ turn
-    assert np.nanmedian(np.linalg.norm(again - found, axis=1)) < 0.5
+    assert np.nanmedian(np.linalg.norm(again - found, axis=1)) < 0.35
 
 
 def test_landmarks_of_a_photograph(real_data_folder):
